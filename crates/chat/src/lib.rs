@@ -1,0 +1,1 @@
+//! Messages to prompts, output to parts.

@@ -1,0 +1,17 @@
+use std::time::Instant;
+
+/// Where the scheduler reads the time, so that a test can turn it.
+pub trait Clock: Send + Sync {
+    /// The present moment. Never goes back.
+    fn now(&self) -> Instant;
+}
+
+/// The machine's own monotonic clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+}

@@ -1,0 +1,180 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::{Adapters, Error, Sampling, Token, TokenLogprob};
+
+/// Names a sequence between scheduler and engine. Never reused while a model lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SequenceId(pub u64);
+
+/// What the scheduler may rely on. Constant while the engine lives.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Sequences that may hold cache at once.
+    pub sequences: u32,
+    /// Most tokens one sequence may hold, prompt and answer together.
+    pub context: u32,
+    /// Tokens that all sequences may hold together.
+    pub cells: u32,
+    /// Most tokens of one batch.
+    pub batch: u32,
+    /// Whether a stopped step leaves every sequence as it was before it. Without this a step is
+    /// only stopped when the model closes.
+    pub rolls_back: bool,
+    /// Whether it reports log probabilities.
+    pub logprobs: bool,
+    /// Whether it can hold an answer to a grammar.
+    pub grammar: bool,
+}
+
+/// A stretch of one sequence that the next step computes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run<'a> {
+    /// Whose.
+    pub sequence: SequenceId,
+    /// The place of the first token in its sequence; everything before it is in the cache.
+    pub start: u32,
+    /// The tokens, at least one.
+    pub tokens: &'a [Token],
+    /// Whether to sample what follows the last of them.
+    pub sample: bool,
+}
+
+/// What the next step computes: runs of different sequences, all under the same adapters.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Batch<'a> {
+    /// At most one run a sequence, in no particular order.
+    pub runs: Vec<Run<'a>>,
+    /// The adapters of all of them.
+    pub adapters: Adapters,
+}
+
+/// A token an engine chose.
+#[derive(Debug)]
+pub struct Sampled<'a> {
+    /// Its number.
+    pub token: Token,
+    /// The bytes it adds to the text; none for control tokens.
+    pub bytes: &'a [u8],
+    /// Whether it ends the answer.
+    pub end: bool,
+    /// Its log probability, when the sequence was opened with it.
+    pub logprob: Option<TokenLogprob>,
+}
+
+/// Takes what a step brings.
+pub trait Sink {
+    /// The next token of a sequence whose run asked for a sample.
+    fn token(&mut self, sequence: SequenceId, sampled: Sampled<'_>);
+
+    /// This sequence cannot go on; the others of the batch can.
+    fn failed(&mut self, sequence: SequenceId, error: Error);
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepOutcome {
+    /// Every run is in the cache, and every sample was given to the sink.
+    Done,
+    /// The switch was thrown: nothing of this batch counts.
+    Aborted,
+    /// No room in the cache: nothing of this batch counts.
+    CacheFull,
+}
+
+/// Stops the step that runs now, from any thread.
+#[derive(Debug, Clone, Default)]
+pub struct AbortSwitch(Arc<AtomicBool>);
+
+impl AbortSwitch {
+    /// Asks the step to stop as soon as it can.
+    pub fn throw(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Makes ready for the next step.
+    pub fn reset(&self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether the step should stop.
+    pub fn is_thrown(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// The flag itself, for code that polls it from C.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+}
+
+/// A loaded model that turns a [`Batch`] into the tokens that follow it.
+///
+/// An engine knows nothing of requests, text or queues; the scheduler keeps those. One worker
+/// thread owns it and is its only caller, so it must be [`Send`] and needs no lock.
+///
+/// Tokens are pushed into a [`Sink`] instead of being returned because some engines offer them
+/// only through a callback. A pushing engine can be built on a returning one, but the reverse
+/// would cost every engine a second thread.
+pub trait Engine: Send {
+    /// What the scheduler may rely on.
+    fn limits(&self) -> &Limits;
+
+    /// The switch that stops a step of this engine.
+    fn abort_switch(&self) -> AbortSwitch;
+
+    /// Prepares to sample for a new sequence. `prompt` is what repetition penalties may look at;
+    /// `logprobs` is how many alternatives to report, if any.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-request` for a grammar it cannot read, `unsupported` for an option it cannot
+    /// honour. The sequence is then unknown.
+    fn open(
+        &mut self,
+        sequence: SequenceId,
+        sampling: &Sampling,
+        prompt: &[Token],
+        logprobs: Option<u32>,
+    ) -> Result<(), Error>;
+
+    /// Computes `batch` and gives each new token to `sink`.
+    ///
+    /// # Errors
+    ///
+    /// After an error no sequence of the batch may be used again.
+    fn step(&mut self, batch: &Batch<'_>, sink: &mut dyn Sink) -> Result<StepOutcome, Error>;
+
+    /// Frees the cache of a sequence but keeps how it samples, so that it can be computed again
+    /// from its first token.
+    fn park(&mut self, sequence: SequenceId);
+
+    /// Forgets a sequence and frees its cache. Forgetting an unknown one does nothing.
+    fn release(&mut self, sequence: SequenceId);
+
+    /// The vectors of `inputs`, in their order, not normalised.
+    ///
+    /// # Errors
+    ///
+    /// `unsupported` if the engine has none.
+    fn embed(&mut self, inputs: &[Vec<Token>]) -> Result<Vec<Vec<f32>>, Error> {
+        let _ = inputs;
+        Err(Error::new(crate::ErrorCode::Unsupported, "this engine makes no embeddings"))
+    }
+
+    /// Loads an adapter under a name.
+    ///
+    /// # Errors
+    ///
+    /// `model-invalid` if the file does not fit the model; `unsupported` without adapters.
+    fn load_adapter(&mut self, name: &str, path: &std::path::Path) -> Result<(), Error> {
+        let _ = (name, path);
+        Err(Error::new(crate::ErrorCode::Unsupported, "this engine takes no adapters"))
+    }
+
+    /// Unloads an adapter. True if it was there.
+    fn unload_adapter(&mut self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
+}

@@ -1,0 +1,157 @@
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::delivery::Delivery;
+use crate::{Engine, Error, ErrorCode, Request};
+
+/// Most calls (embedding, adapters…) that may wait between steps.
+const CALLS_MAX: usize = 1024;
+
+/// A request on its way to the scheduler.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) id: u64,
+    pub(crate) request: Request,
+    pub(crate) delivery: Arc<Delivery>,
+    pub(crate) ticket: Ticket,
+    pub(crate) called_at: std::time::Instant,
+}
+
+/// Work to do with the engine between two steps; it gets the error if there is no engine anymore.
+pub(crate) type Call = Box<dyn FnOnce(Result<&mut dyn Engine, Error>) + Send>;
+
+#[derive(Default)]
+struct State {
+    arrivals: VecDeque<Arrival>,
+    calls: VecDeque<Call>,
+    /// Answers between their call and their end.
+    in_flight: usize,
+    poked: bool,
+    closed: Option<Error>,
+}
+
+/// What reaches the engine's thread from outside. Bounded by the number of answers in flight.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox").finish_non_exhaustive()
+    }
+}
+
+/// Places in the queue, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    inbox: Arc<Inbox>,
+    places: usize,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut state = self.inbox.state();
+        state.in_flight = state.in_flight.saturating_sub(self.places);
+    }
+}
+
+impl Inbox {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes places for `choices` answers, or refuses because `most` are taken.
+    pub(crate) fn reserve(self: &Arc<Self>, choices: usize, most: usize) -> Result<Ticket, Error> {
+        let mut state = self.state();
+        if let Some(error) = &state.closed {
+            return Err(error.clone());
+        }
+        if state.in_flight + choices > most {
+            let message = format!(
+                "{} answers are in flight and {most} is the most; try again, or load the model with a larger queue",
+                state.in_flight
+            );
+            return Err(Error::new(ErrorCode::Overloaded, message));
+        }
+        state.in_flight += choices;
+        Ok(Ticket { inbox: Arc::clone(self), places: choices })
+    }
+
+    pub(crate) fn send(&self, arrival: Arrival) -> Result<(), (Error, Arrival)> {
+        let mut state = self.state();
+        if let Some(error) = &state.closed {
+            return Err((error.clone(), arrival));
+        }
+        state.arrivals.push_back(arrival);
+        drop(state);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    pub(crate) fn call(&self, call: Call) {
+        let mut state = self.state();
+        let refusal = match &state.closed {
+            Some(error) => error.clone(),
+            None if state.calls.len() >= CALLS_MAX => {
+                let message = format!("{CALLS_MAX} calls wait already; try again");
+                Error::new(ErrorCode::Overloaded, message)
+            }
+            None => {
+                state.calls.push_back(call);
+                drop(state);
+                self.changed.notify_all();
+                return;
+            }
+        };
+        drop(state);
+        call(Err(refusal));
+    }
+
+    /// Wakes the thread: something it looks at has changed.
+    pub(crate) fn poke(&self) {
+        self.state().poked = true;
+        self.changed.notify_all();
+    }
+
+    /// Refuses everything from now on with `error`, and wakes the thread. The first error stays.
+    pub(crate) fn close(&self, error: Error) {
+        self.state().closed.get_or_insert(error);
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state().closed.is_some()
+    }
+
+    pub(crate) fn arrivals(&self) -> VecDeque<Arrival> {
+        let mut state = self.state();
+        state.poked = false;
+        std::mem::take(&mut state.arrivals)
+    }
+
+    /// One call at a time, so that a stream of them cannot hold up the sequences.
+    pub(crate) fn next_call(&self) -> Option<Call> {
+        self.state().calls.pop_front()
+    }
+
+    /// Answers in flight that have not reached the scheduler or wait in it.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.state().in_flight
+    }
+
+    /// Sleeps until something arrives, changes or `most` has passed.
+    pub(crate) fn wait(&self, most: Option<Duration>) {
+        let state = self.state();
+        let idle = |s: &mut State| {
+            s.arrivals.is_empty() && s.calls.is_empty() && !s.poked && s.closed.is_none()
+        };
+        match most {
+            Some(most) => drop(self.changed.wait_timeout_while(state, most, idle)),
+            None => drop(self.changed.wait_while(state, idle)),
+        }
+    }
+}

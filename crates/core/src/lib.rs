@@ -1,0 +1,45 @@
+//! What generation *is*, for every engine: requests, sequences, the scheduler that packs them
+//! into batches, the delivery of parts to a reader, and the errors all of it may end with.
+//!
+//! This crate does no I/O, knows no JSON, HTTP, Node or chat, and holds no `unsafe`. One OS
+//! thread owns one [`Engine`] and runs a loop of three words: schedule, step, settle.
+
+#![forbid(unsafe_code)]
+
+mod clock;
+mod delivery;
+mod engine;
+mod error;
+mod generation;
+mod inbox;
+mod logprob;
+mod model_handle;
+mod options;
+mod part;
+mod request;
+mod sampling;
+mod scheduler;
+mod sequence;
+mod stats;
+mod stop;
+mod token_stream;
+mod tokenizer;
+mod utf8;
+mod worker;
+
+pub mod contract;
+pub mod scripted;
+
+pub use clock::{Clock, SystemClock};
+pub use delivery::{Outcome, UNDELIVERED_PARTS_MAX};
+pub use engine::{AbortSwitch, Batch, Engine, Limits, Run, Sampled, SequenceId, Sink, StepOutcome};
+pub use error::{Detail, Error, ErrorCode};
+pub use generation::Generation;
+pub use logprob::TokenLogprob;
+pub use model_handle::{ModelHandle, ModelSettings, Submission};
+pub use options::{GenerateOptions, OPTIONS, OptionFact, SAMPLER_NAMES};
+pub use part::{FinishReason, Part, Timings, Usage};
+pub use request::{Adapters, Request, StopRules};
+pub use sampling::{SamplerKind, Sampling};
+pub use stats::Stats;
+pub use tokenizer::{Special, SpecialToken, Token, Tokenizer};

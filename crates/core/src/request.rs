@@ -1,0 +1,42 @@
+use std::time::Duration;
+
+use crate::{Sampling, Token};
+
+/// When an answer ends besides the model's own wish.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StopRules {
+    /// Texts that end it; they are not shown.
+    pub strings: Vec<String>,
+    /// Tokens that end it; they are not shown.
+    pub tokens: Vec<Token>,
+}
+
+/// The adapters (LoRA) a request runs under: names with their scales, sorted by name.
+///
+/// Sequences share a batch only when these are equal.
+pub type Adapters = Vec<(String, f32)>;
+
+/// What a caller asked for: checked and immutable.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// The prompt's tokens; at least one, fewer than the context.
+    pub prompt: Vec<Token>,
+    /// How tokens are chosen. Choice `i` uses `seed + i`.
+    pub sampling: Sampling,
+    /// When the answer ends.
+    pub stop: StopRules,
+    /// Most tokens of one answer; `None` is up to the end of the context.
+    pub max_tokens: Option<u32>,
+    /// How many answers.
+    pub choices: u32,
+    /// `Some(k)`: report each token's log probability and the `k` most likely ones.
+    pub logprobs: Option<u32>,
+    /// Higher runs earlier.
+    pub priority: i32,
+    /// Ends `deadline-exceeded` this long after the call.
+    pub timeout: Option<Duration>,
+    /// How long a reader may leave its answer unread while others wait.
+    pub reader_timeout: Duration,
+    /// The adapters it runs under.
+    pub adapters: Adapters,
+}

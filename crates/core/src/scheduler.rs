@@ -1,0 +1,426 @@
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::delivery::Delivery;
+use crate::inbox::{Arrival, Ticket};
+use crate::sequence::Sequence;
+use crate::{
+    Batch, Engine, Error, ErrorCode, Limits, Outcome, Request, Run, Sampled, SequenceId,
+    Timings, Usage,
+};
+
+/// A prefill this long is worth stopping in the middle when its request is cancelled.
+const LONG_RUN_TOKENS: usize = 16;
+
+/// What all choices of one request share.
+#[derive(Debug)]
+struct Answer {
+    delivery: Arc<Delivery>,
+    request: Arc<Request>,
+    called_at: Instant,
+    admitted_at: Option<Instant>,
+    first_token_at: Option<Instant>,
+    completion_tokens: u64,
+    choices_left: u32,
+    _ticket: Ticket,
+}
+
+/// Decides what runs next, and what follows from what ran.
+///
+/// Three places a sequence can be: `waiting` (in order of priority, then age), `running` (holds
+/// cache) and `parked` (its reader stopped reading while others waited). All three together are
+/// bounded by the tickets of the inbox.
+#[derive(Debug)]
+pub(crate) struct Scheduler {
+    limits: Limits,
+    waiting: BTreeMap<(i64, SequenceId), Sequence>,
+    running: Vec<Sequence>,
+    parked: Vec<Sequence>,
+    answers: HashMap<u64, Answer>,
+    next_sequence: u64,
+    steps: u64,
+    pub(crate) completion_tokens: u64,
+    pub(crate) prompt_tokens: u64,
+}
+
+/// A sequence's share of the next step, by its place in `running`.
+#[derive(Debug, Clone, Copy)]
+struct Share {
+    place: usize,
+    tokens: usize,
+}
+
+/// What the next step will run.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    shares: Vec<Share>,
+    /// Answers whose prompt makes this step long.
+    pub(crate) long: Vec<u64>,
+}
+
+impl Scheduler {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            waiting: BTreeMap::new(),
+            running: Vec::new(),
+            parked: Vec::new(),
+            answers: HashMap::new(),
+            next_sequence: 0,
+            steps: 0,
+            completion_tokens: 0,
+            prompt_tokens: 0,
+        }
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len() + self.parked.len()
+    }
+
+    pub(crate) fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    pub(crate) fn paused(&self) -> usize {
+        self.running.iter().filter(|s| s.paused_since.is_some()).count() + self.parked.len()
+    }
+
+    pub(crate) fn cells_used(&self) -> usize {
+        self.running.iter().map(|s| s.computed).sum()
+    }
+
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.answers.is_empty()
+    }
+
+    /// Takes in a request: one waiting sequence a choice.
+    pub(crate) fn take(&mut self, arrival: Arrival) {
+        let request = Arc::new(arrival.request);
+        for index in 0..request.choices {
+            let id = SequenceId(self.next_sequence);
+            self.next_sequence += 1;
+            let sequence = Sequence::new(id, arrival.id, index, Arc::clone(&request));
+            self.waiting.insert(place_in_line(&sequence), sequence);
+        }
+        let answer = Answer {
+            delivery: arrival.delivery,
+            called_at: arrival.called_at,
+            admitted_at: None,
+            first_token_at: None,
+            completion_tokens: 0,
+            choices_left: request.choices,
+            request,
+            _ticket: arrival.ticket,
+        };
+        self.answers.insert(arrival.id, answer);
+    }
+
+    /// Ends what was cancelled or ran out of time, and notes which readers have stopped reading.
+    pub(crate) fn sweep(&mut self, now: Instant, engine: &mut dyn Engine) {
+        let ended: Vec<(u64, Option<Error>)> =
+            self.answers.iter().filter_map(|(&id, answer)| Some((id, verdict(answer, now)?))).collect();
+        for (id, error) in ended {
+            self.end_answer(id, error, now, engine);
+        }
+        for sequence in &mut self.running {
+            let has_room = self.answers.get(&sequence.answer).is_none_or(|a| a.delivery.has_room());
+            sequence.paused_since = if has_room { None } else { sequence.paused_since.or(Some(now)) };
+        }
+        self.wake_parked();
+        if !self.waiting.is_empty() {
+            self.park_for_others(engine);
+        }
+        self.end_unread(now, engine);
+    }
+
+    /// Parked sequences whose reader came back take their old place in the line.
+    fn wake_parked(&mut self) {
+        let answers = &self.answers;
+        let back = |s: &mut Sequence| answers.get(&s.answer).is_some_and(|a| a.delivery.has_room());
+        for mut sequence in self.parked.extract_if(.., back) {
+            sequence.paused_since = None;
+            self.waiting.insert(place_in_line(&sequence), sequence);
+        }
+    }
+
+    /// Paused sequences give their places to those who wait, the longest paused first.
+    fn park_for_others(&mut self, engine: &mut dyn Engine) {
+        while !self.first_fits() {
+            let paused = self.running.iter().enumerate().filter_map(|(i, s)| Some((s.paused_since?, i)));
+            let Some((_, place)) = paused.min() else { return };
+            let mut sequence = self.running.swap_remove(place);
+            engine.park(sequence.id);
+            sequence.computed = 0;
+            self.parked.push(sequence);
+        }
+    }
+
+    /// Ends answers that nobody has read for too long while others wait for their place.
+    fn end_unread(&mut self, now: Instant, engine: &mut dyn Engine) {
+        let others_wait = !self.waiting.is_empty();
+        let unread = self.parked.iter().chain(self.running.iter().filter(|_| others_wait));
+        let late: Vec<u64> = unread
+            .filter(|s| s.paused_since.is_some_and(|since| now.duration_since(since) >= s.request.reader_timeout))
+            .map(|s| s.answer)
+            .collect();
+        for id in late {
+            let error = Error::new(
+                ErrorCode::DeadlineExceeded,
+                "the answer was left unread for longer than reader_timeout_ms while others waited",
+            );
+            self.end_answer(id, Some(error), now, engine);
+        }
+    }
+
+    fn first_fits(&self) -> bool {
+        let Some(first) = self.waiting.values().next() else { return true };
+        let reserved: u32 = self.running.iter().map(|s| s.reserved).fold(0, u32::saturating_add);
+        self.running.len() < self.limits.sequences as usize
+            && reserved.saturating_add(first.cells_needed(self.limits.context)) <= self.limits.cells
+    }
+
+    /// Gives free places to those who wait, in their order: nobody is overtaken for being large.
+    pub(crate) fn admit(&mut self, now: Instant, engine: &mut dyn Engine) {
+        while self.first_fits() {
+            let Some((_, mut sequence)) = self.waiting.pop_first() else { return };
+            let answer = sequence.answer;
+            if let Err(error) = open(&mut sequence, engine) {
+                self.end_answer(answer, Some(error), now, engine);
+                continue;
+            }
+            sequence.reserved = sequence.cells_needed(self.limits.context);
+            self.running.push(sequence);
+            if let Some(answer) = self.answers.get_mut(&answer) {
+                answer.admitted_at.get_or_insert(now);
+            }
+        }
+    }
+
+    /// Packs the next step: a token of every answer under way, then as much waiting prompt as fits.
+    /// Sequences under other adapters than the longest waiting one's stay for a later step.
+    pub(crate) fn schedule(&mut self) -> Plan {
+        let mut shares = Vec::new();
+        let mut long = Vec::new();
+        let ready = || self.running.iter().enumerate().filter(|(_, s)| s.paused_since.is_none());
+        if let Some((_, lead)) = ready().min_by_key(|(_, s)| (s.last_step, s.id)) {
+            let with_lead = || ready().filter(|(_, s)| s.request.adapters == lead.request.adapters);
+            let mut budget = self.limits.batch as usize;
+            for (place, _) in with_lead().filter(|(_, s)| s.is_decoding()).take(budget) {
+                shares.push(Share { place, tokens: 1 });
+            }
+            budget -= shares.len();
+            let mut prefills: Vec<_> = with_lead().filter(|(_, s)| !s.is_decoding()).collect();
+            prefills.sort_by_key(|(_, s)| s.id);
+            for (place, sequence) in prefills {
+                let tokens = sequence.pending().min(budget);
+                if tokens == 0 {
+                    break;
+                }
+                budget -= tokens;
+                shares.push(Share { place, tokens });
+                if tokens >= LONG_RUN_TOKENS {
+                    long.push(sequence.answer);
+                }
+            }
+        }
+        Plan { shares, long }
+    }
+
+    /// The batch of a plan. Valid until the scheduler changes.
+    pub(crate) fn batch(&self, plan: &Plan) -> Batch<'_> {
+        let members = || plan.shares.iter().filter_map(|share| Some((self.running.get(share.place)?, share)));
+        Batch {
+            runs: members().map(|(sequence, share)| sequence.run(share.tokens)).collect::<Vec<Run<'_>>>(),
+            adapters: members().next().map(|(s, _)| s.request.adapters.clone()).unwrap_or_default(),
+        }
+    }
+
+    pub(crate) fn is_cancelled(&self, plan: &Plan) -> bool {
+        plan.long.iter().any(|id| self.answers.get(id).is_some_and(|a| a.delivery.is_cancelled()))
+    }
+
+    /// Notes what a finished step brought.
+    pub(crate) fn settle(&mut self, plan: &Plan, events: Vec<Event>, now: Instant, engine: &mut dyn Engine) {
+        self.steps += 1;
+        for share in &plan.shares {
+            let Some(sequence) = self.running.get_mut(share.place) else { continue };
+            if !sequence.is_decoding() {
+                self.prompt_tokens += share.tokens as u64;
+            }
+            sequence.computed += share.tokens;
+            sequence.last_step = self.steps;
+        }
+        for event in events {
+            match event {
+                Event::Token { sequence, token, bytes, end, logprob } => {
+                    let sampled = Sampled { token, bytes: &bytes, end, logprob };
+                    self.accept(sequence, sampled, now, engine);
+                }
+                Event::Failed { sequence, error } => {
+                    if let Some(answer) = self.find(sequence).map(|s| s.answer) {
+                        self.end_answer(answer, Some(error), now, engine);
+                    }
+                }
+            }
+        }
+    }
+
+    fn find(&mut self, id: SequenceId) -> Option<&mut Sequence> {
+        self.running.iter_mut().find(|s| s.id == id)
+    }
+
+    fn accept(&mut self, id: SequenceId, sampled: Sampled<'_>, now: Instant, engine: &mut dyn Engine) {
+        let context = self.limits.context;
+        let Some(sequence) = self.find(id) else { return };
+        let before = sequence.completion_tokens();
+        let (parts, finish) = sequence.accept(sampled, context);
+        let made = (sequence.completion_tokens() - before) as u64;
+        let (index, answer_id) = (sequence.index, sequence.answer);
+        self.completion_tokens += made;
+        let Some(answer) = self.answers.get_mut(&answer_id) else { return };
+        answer.first_token_at.get_or_insert(now);
+        answer.completion_tokens += made;
+        for part in parts {
+            answer.delivery.push(part);
+        }
+        let Some(reason) = finish else { return };
+        answer.delivery.end_choice(index, reason);
+        answer.choices_left -= 1;
+        let done = answer.choices_left == 0;
+        self.running.retain(|s| s.id != id);
+        engine.release(id);
+        if done {
+            self.end_answer(answer_id, None, now, engine);
+        }
+    }
+
+    /// Ends an answer with all its sequences; without an error, what is not finished is cancelled.
+    pub(crate) fn end_answer(&mut self, id: u64, error: Option<Error>, now: Instant, engine: &mut dyn Engine) {
+        let Some(answer) = self.answers.remove(&id) else { return };
+        let mut left: Vec<Sequence> = self.running.extract_if(.., |s| s.answer == id).collect();
+        left.extend(self.parked.extract_if(.., |s| s.answer == id));
+        let waiting: Vec<_> = self.waiting.iter().filter(|(_, s)| s.answer == id).map(|(k, _)| *k).collect();
+        left.extend(waiting.iter().filter_map(|key| self.waiting.remove(key)));
+        for mut sequence in left {
+            if let Some(part) = sequence.flush() {
+                answer.delivery.push(part);
+            }
+            if sequence.opened {
+                engine.release(sequence.id);
+            }
+        }
+        answer.delivery.finish(outcome(&answer, error, now));
+    }
+
+    /// Ends every answer. `error` of `None` means cancelled.
+    pub(crate) fn end_all(&mut self, error: Option<&Error>, now: Instant, engine: &mut dyn Engine) {
+        let ids: Vec<u64> = self.answers.keys().copied().collect();
+        for id in ids {
+            self.end_answer(id, error.cloned(), now, engine);
+        }
+    }
+
+    /// The answers of a plan, for a step that failed as a whole.
+    pub(crate) fn end_plan(&mut self, plan: &Plan, error: &Error, now: Instant, engine: &mut dyn Engine) {
+        let ids: Vec<u64> =
+            plan.shares.iter().filter_map(|share| Some(self.running.get(share.place)?.answer)).collect();
+        for id in ids {
+            self.end_answer(id, Some(error.clone()), now, engine);
+        }
+    }
+
+    /// Makes room after the cache turned out full: the youngest sequence starts again later. False
+    /// if there is only one, which then cannot be helped.
+    pub(crate) fn yield_cells(&mut self, engine: &mut dyn Engine) -> bool {
+        if self.running.len() < 2 {
+            return false;
+        }
+        let youngest = self.running.iter().enumerate().max_by_key(|(_, s)| s.id).map(|(place, _)| place);
+        let Some(place) = youngest else { return false };
+        let mut sequence = self.running.swap_remove(place);
+        engine.park(sequence.id);
+        sequence.computed = 0;
+        self.waiting.insert(place_in_line(&sequence), sequence);
+        true
+    }
+
+    /// How long nothing can change unless something arrives.
+    pub(crate) fn sleep(&self, now: Instant) -> Option<Duration> {
+        let deadlines = self.answers.values().filter_map(|a| Some(a.called_at + a.request.timeout?));
+        let unread = self
+            .running
+            .iter()
+            .chain(&self.parked)
+            .filter_map(|s| Some(s.paused_since? + s.request.reader_timeout));
+        // An unread answer is only late while others wait, so its deadline may lie in the past.
+        deadlines.chain(unread.filter(|at| *at > now)).min().map(|at| at.saturating_duration_since(now))
+    }
+}
+
+/// What a step brought for one sequence.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Token {
+        sequence: SequenceId,
+        token: crate::Token,
+        bytes: Vec<u8>,
+        end: bool,
+        logprob: Option<crate::TokenLogprob>,
+    },
+    Failed {
+        sequence: SequenceId,
+        error: Error,
+    },
+}
+
+fn place_in_line(sequence: &Sequence) -> (i64, SequenceId) {
+    (-i64::from(sequence.request.priority), sequence.id)
+}
+
+fn open(sequence: &mut Sequence, engine: &mut dyn Engine) -> Result<(), Error> {
+    if sequence.opened {
+        return Ok(());
+    }
+    let mut sampling = sequence.request.sampling.clone();
+    sampling.seed = sampling.seed.wrapping_add(sequence.index);
+    engine.open(sequence.id, &sampling, &sequence.request.prompt, sequence.request.logprobs)?;
+    sequence.opened = true;
+    Ok(())
+}
+
+/// Whether an answer must end now: `Some(None)` is cancelled.
+fn verdict(answer: &Answer, now: Instant) -> Option<Option<Error>> {
+    if answer.delivery.is_cancelled() {
+        return Some(None);
+    }
+    let timeout = answer.request.timeout?;
+    (now.duration_since(answer.called_at) >= timeout).then(|| {
+        let message = format!("not finished within timeout_ms ({} ms)", timeout.as_millis());
+        Some(Error::new(ErrorCode::DeadlineExceeded, message))
+    })
+}
+
+fn outcome(answer: &Answer, error: Option<Error>, now: Instant) -> Outcome {
+    let admitted = answer.admitted_at.unwrap_or(now);
+    let first = answer.first_token_at.unwrap_or(now);
+    Outcome {
+        error,
+        usage: Usage {
+            prompt_tokens: answer.request.prompt.len() as u64,
+            completion_tokens: answer.completion_tokens,
+            cached_tokens: 0,
+        },
+        timings: Timings {
+            queue: admitted.duration_since(answer.called_at),
+            prefill: first.duration_since(admitted),
+            first_token: first.duration_since(answer.called_at),
+            decode: now.duration_since(first),
+        },
+    }
+}
+

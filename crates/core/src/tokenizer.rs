@@ -1,0 +1,56 @@
+use crate::Error;
+
+/// A token's number in its model's vocabulary.
+pub type Token = u32;
+
+/// A token that means something to the model rather than spelling text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecialToken {
+    /// Its number.
+    pub token: Token,
+    /// How a template spells it, such as `<|im_end|>`.
+    pub text: String,
+}
+
+/// Text to tokens and back, as the model's vocabulary defines it.
+pub trait Tokenizer: Send + Sync {
+    /// The tokens of `text`.
+    ///
+    /// `special.add` puts the vocabulary's own start and end tokens around it, where it has them.
+    /// `special.parse` reads spellings of control tokens as those tokens: only for text that no
+    /// user wrote.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-request` if the text has more tokens than fit 31 bits; `engine-failed` if the
+    /// vocabulary's own code fails.
+    fn tokenize(&self, text: &str, special: Special) -> Result<Vec<Token>, Error>;
+
+    /// The bytes a token adds to the text; none for control tokens unless `special.parse`.
+    /// They need not be whole UTF-8 characters.
+    fn piece(&self, token: Token, special: Special) -> Vec<u8>;
+
+    /// How many tokens the vocabulary has; every valid token is below it.
+    fn vocabulary_size(&self) -> u32;
+
+    /// Whether the token ends an answer.
+    fn is_end(&self, token: Token) -> bool;
+
+    /// The control tokens with their spellings.
+    fn control_tokens(&self) -> &[SpecialToken];
+
+    /// The spelling of the vocabulary's start token, empty without one.
+    fn start_text(&self) -> &str;
+
+    /// The spelling of the vocabulary's end token, empty without one.
+    fn end_text(&self) -> &str;
+}
+
+/// What to do about control tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Special {
+    /// Add the vocabulary's own start and end tokens.
+    pub add: bool,
+    /// Read (or write) spellings of control tokens.
+    pub parse: bool,
+}

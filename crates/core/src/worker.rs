@@ -1,0 +1,175 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model_handle::Control;
+use crate::scheduler::{Event, Plan, Scheduler};
+use crate::{Clock, Engine, Error, ErrorCode, Sampled, SequenceId, Sink, Stats, StepOutcome};
+
+/// The loop of the one thread that calls an engine: schedule, step, settle.
+pub(crate) struct Worker {
+    engine: Box<dyn Engine>,
+    scheduler: Scheduler,
+    control: Arc<Control>,
+    clock: Arc<dyn Clock>,
+    requests: u64,
+    tokens_per_second: f64,
+}
+
+/// Keeps what a step brings until the step is over.
+#[derive(Default)]
+struct Events(Vec<Event>);
+
+impl Sink for Events {
+    fn token(&mut self, sequence: SequenceId, sampled: Sampled<'_>) {
+        let Sampled { token, bytes, end, logprob } = sampled;
+        self.0.push(Event::Token { sequence, token, bytes: bytes.to_vec(), end, logprob });
+    }
+
+    fn failed(&mut self, sequence: SequenceId, error: Error) {
+        self.0.push(Event::Failed { sequence, error });
+    }
+}
+
+impl Worker {
+    pub(crate) fn new(engine: Box<dyn Engine>, control: Arc<Control>, clock: Arc<dyn Clock>) -> Self {
+        let scheduler = Scheduler::new(engine.limits().clone());
+        Self { engine, scheduler, control, clock, requests: 0, tokens_per_second: 0.0 }
+    }
+
+    /// Runs until the model closes. A panic ends every request with `internal` and closes the model.
+    pub(crate) fn run(mut self) {
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            while !self.control.inbox.is_closed() {
+                self.turn();
+            }
+        }));
+        let error = ended.err().map(|panic| {
+            let error = Error::new(ErrorCode::Internal, format!("the engine's thread panicked: {}", text_of(&*panic)));
+            self.control.inbox.close(error.clone());
+            error
+        });
+        // After a panic the engine is not called again, not even to free what it holds.
+        let wind_up = catch_unwind(AssertUnwindSafe(|| self.wind_up(error.as_ref())));
+        if wind_up.is_err() || error.is_some() {
+            let engine = std::mem::replace(&mut self.engine, Box::new(crate::scripted::Gone::default()));
+            Box::leak(engine);
+        }
+    }
+
+    fn wind_up(&mut self, error: Option<&Error>) {
+        for arrival in self.control.inbox.arrivals() {
+            self.scheduler.take(arrival);
+        }
+        let now = self.clock.now();
+        let mut gone = crate::scripted::Gone::default();
+        let engine: &mut dyn Engine = if error.is_some() { &mut gone } else { self.engine.as_mut() };
+        self.scheduler.end_all(error, now, engine);
+        let closed = error.cloned().unwrap_or_else(closed);
+        while let Some(call) = self.control.inbox.next_call() {
+            call(Err(closed.clone()));
+        }
+        self.publish();
+    }
+
+    fn turn(&mut self) {
+        for arrival in self.control.inbox.arrivals() {
+            self.requests += 1;
+            self.scheduler.take(arrival);
+        }
+        let called = self.control.inbox.next_call();
+        let was_called = called.is_some();
+        if let Some(call) = called {
+            call(Ok(self.engine.as_mut()));
+        }
+        let now = self.clock.now();
+        self.scheduler.sweep(now, self.engine.as_mut());
+        self.scheduler.admit(now, self.engine.as_mut());
+        let plan = self.scheduler.schedule();
+        if self.scheduler.batch(&plan).runs.is_empty() {
+            self.publish();
+            if !was_called {
+                self.control.inbox.wait(self.nap(now));
+            }
+            return;
+        }
+        self.step(&plan);
+        self.publish();
+    }
+
+    /// How long to sleep at most. With a clock of its own a test decides when time has passed.
+    fn nap(&self, now: std::time::Instant) -> Option<Duration> {
+        if self.scheduler.is_idle() { None } else { self.scheduler.sleep(now) }
+    }
+
+    fn step(&mut self, plan: &Plan) {
+        self.control.begin_step(&plan.long);
+        // Whoever cancelled before the switch was reset is seen here, whoever does after throws it.
+        if self.scheduler.is_cancelled(plan) || self.control.inbox.is_closed() {
+            self.control.end_step();
+            return;
+        }
+        let mut events = Events::default();
+        let began = self.clock.now();
+        let outcome = self.engine.step(&self.scheduler.batch(plan), &mut events);
+        self.control.end_step();
+        let now = self.clock.now();
+        match outcome {
+            Ok(StepOutcome::Done) => {
+                let before = self.scheduler.completion_tokens;
+                self.scheduler.settle(plan, events.0, now, self.engine.as_mut());
+                self.measure(self.scheduler.completion_tokens - before, now - began);
+            }
+            Ok(StepOutcome::Aborted) => {}
+            Ok(StepOutcome::CacheFull) => {
+                if !self.scheduler.yield_cells(self.engine.as_mut()) {
+                    let error = Error::new(
+                        ErrorCode::EngineFailed,
+                        "the cache has no room for a single sequence; load the model with more kv_cells",
+                    );
+                    self.scheduler.end_plan(plan, &error, now, self.engine.as_mut());
+                }
+            }
+            Err(error) => self.scheduler.end_plan(plan, &error, now, self.engine.as_mut()),
+        }
+    }
+
+    /// Averages over roughly the last twenty steps that made tokens.
+    fn measure(&mut self, tokens: u64, took: Duration) {
+        let seconds = took.as_secs_f64();
+        if tokens == 0 || seconds <= 0.0 {
+            return;
+        }
+        let rate = tokens as f64 / seconds;
+        let old = if self.tokens_per_second > 0.0 { self.tokens_per_second } else { rate };
+        self.tokens_per_second = old * 0.95 + rate * 0.05;
+    }
+
+    fn publish(&self) {
+        let limits = self.engine.limits();
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        self.control.publish(Stats {
+            waiting: count(self.scheduler.waiting()),
+            running: count(self.scheduler.running()),
+            paused: count(self.scheduler.paused()),
+            sequences: limits.sequences,
+            cells_used: count(self.scheduler.cells_used()),
+            cells: limits.cells,
+            steps: self.scheduler.steps(),
+            requests: self.requests,
+            prompt_tokens: self.scheduler.prompt_tokens,
+            completion_tokens: self.scheduler.completion_tokens,
+            tokens_per_second: self.tokens_per_second,
+        });
+    }
+}
+
+/// What every call gets once a model is closed.
+pub(crate) fn closed() -> Error {
+    Error::new(ErrorCode::Closed, "the model is closed")
+}
+
+fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}

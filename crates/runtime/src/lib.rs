@@ -1,0 +1,1 @@
+//! File and options to a running model.
