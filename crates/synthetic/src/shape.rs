@@ -1,0 +1,103 @@
+//! The kinds of model and their dimensions.
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+
+use crate::invalid_input;
+use crate::options::Options;
+
+/// A kind of synthetic model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Two layers of 64: under a megabyte.
+    Micro,
+    /// Eight layers of 512, about 30 million parameters.
+    Tiny,
+    /// The shape of SmolLM2-360M with 32000 tokens.
+    M360,
+    /// The shape of TinyLlama-1.1B.
+    B1,
+    /// A `qwen3` reranker with two output labels.
+    Rerank,
+    /// A `bert` embedder with mean pooling.
+    Embed,
+    /// A rank-8 LoRA adapter for `attn_q` and `attn_v`.
+    Lora,
+}
+
+impl Kind {
+    /// Every kind, in the order the usage text shows them.
+    pub const ALL: [Self; 7] =
+        [Self::Micro, Self::Tiny, Self::M360, Self::B1, Self::Rerank, Self::Embed, Self::Lora];
+
+    /// The name used on the command line and in `general.name`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Micro => "micro",
+            Self::Tiny => "tiny",
+            Self::M360 => "360m",
+            Self::B1 => "1b",
+            Self::Rerank => "rerank",
+            Self::Embed => "embed",
+            Self::Lora => "lora",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| format!("unknown kind {name:?}"))
+    }
+}
+
+/// The dimensions of a model.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) layers: u32,
+    pub(crate) width: u32,
+    pub(crate) feed_forward: u32,
+    pub(crate) heads: u32,
+    pub(crate) kv_heads: u32,
+    pub(crate) vocabulary: u32,
+    pub(crate) context: u32,
+}
+
+impl Shape {
+    /// The dimensions of this kind with the caller's overrides applied.
+    pub(crate) fn of(kind: Kind, options: &Options) -> io::Result<Self> {
+        let [layers, width, feed_forward, heads, kv_heads, vocabulary, context] = match kind {
+            Kind::Micro => [2, 64, 192, 4, 2, 1024, 2048],
+            Kind::Tiny => [8, 512, 1536, 8, 4, 4096, 8192],
+            Kind::M360 => [32, 960, 2560, 15, 5, 32000, 8192],
+            Kind::B1 => [22, 2048, 5632, 32, 4, 32000, 4096],
+            Kind::Rerank => [4, 256, 768, 4, 2, 4096, 4096],
+            Kind::Embed => [4, 256, 768, 4, 4, 4096, 512],
+            Kind::Lora => return Err(invalid_input("a LoRA adapter has no shape of its own".into())),
+        };
+        let layers = options.layers.unwrap_or(layers);
+        let context = options.context.unwrap_or(context);
+        if layers == 0 || context == 0 {
+            return Err(invalid_input("layers and context must be at least 1".into()));
+        }
+        Ok(Self { layers, width, feed_forward, heads, kv_heads, vocabulary, context })
+    }
+
+    pub(crate) fn head_width(&self) -> u32 {
+        self.width / self.heads
+    }
+
+    /// Width of the keys, and of the values.
+    pub(crate) fn kv_width(&self) -> u32 {
+        self.kv_heads * self.head_width()
+    }
+}
