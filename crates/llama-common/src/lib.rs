@@ -1,1 +1,119 @@
-//! llama.cpp common: templates and parsers behind a shim that catches every exception.
+//! llama.cpp's `common` chat code: it renders a chat template and parses the answer of the model
+//! family the template belongs to. JSON goes in and comes out; no exception leaves the shim.
+//!
+//! Rendering runs the template's own code without a limit on time or memory, so a template must
+//! have been run under limits before it comes here.
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ptr::NonNull;
+
+// Links llama.cpp; nothing of it is named here.
+use llama_cpp_sys_2 as _;
+
+unsafe extern "C" {
+    fn rkllmjs_chat_free_string(bytes: *mut c_char);
+    fn rkllmjs_chat_templates_new(
+        source: *const c_char,
+        bos: *const c_char,
+        eos: *const c_char,
+        templates: *mut *mut c_void,
+        message: *mut *mut c_char,
+    ) -> c_int;
+    fn rkllmjs_chat_templates_free(templates: *mut c_void);
+    fn rkllmjs_chat_apply(templates: *const c_void, request: *const c_char, out: *mut *mut c_char) -> c_int;
+    fn rkllmjs_chat_parse(
+        answer: *const c_char,
+        partial: c_int,
+        parameters: *const c_char,
+        out: *mut *mut c_char,
+    ) -> c_int;
+}
+
+/// What the C++ code said about a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChatError(pub String);
+
+impl std::fmt::Display for ChatError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ChatError {}
+
+/// A parsed chat template.
+#[derive(Debug)]
+pub struct Templates(NonNull<c_void>);
+
+// SAFETY: the object is plain memory without ties to the thread that made it.
+unsafe impl Send for Templates {}
+
+impl Templates {
+    /// Parses `source`; `bos` and `eos` are the spellings the template may print.
+    ///
+    /// # Errors
+    ///
+    /// The template cannot be parsed, or holds a NUL character.
+    pub fn new(source: &str, bos: &str, eos: &str) -> Result<Self, ChatError> {
+        let (source, bos, eos) = (c_string(source)?, c_string(bos)?, c_string(eos)?);
+        let mut templates = std::ptr::null_mut();
+        let mut message = std::ptr::null_mut();
+        // SAFETY: the strings end in NUL and live through the call; both out pointers are writable.
+        let status = unsafe {
+            rkllmjs_chat_templates_new(source.as_ptr(), bos.as_ptr(), eos.as_ptr(), &raw mut templates, &raw mut message)
+        };
+        finish(status, message)?;
+        NonNull::new(templates).map(Self).ok_or_else(|| ChatError("no template came back".to_owned()))
+    }
+
+    /// Renders a request, `{messages, tools?, tool_choice?, …}`, to `{prompt, format, parser,
+    /// generation_prompt, stops}`.
+    ///
+    /// # Errors
+    ///
+    /// The template refuses the messages, or they have a form it does not know.
+    pub fn apply(&self, request: &str) -> Result<String, ChatError> {
+        let request = c_string(request)?;
+        let mut out = std::ptr::null_mut();
+        // SAFETY: the template is alive while `self` is, the string ends in NUL, `out` is writable.
+        let status = unsafe { rkllmjs_chat_apply(self.0.as_ptr(), request.as_ptr(), &raw mut out) };
+        finish(status, out)
+    }
+}
+
+impl Drop for Templates {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from `rkllmjs_chat_templates_new` and is freed once.
+        unsafe { rkllmjs_chat_templates_free(self.0.as_ptr()) }
+    }
+}
+
+/// Parses an answer by the `format`, `parser` and `generation_prompt` that rendering gave, into an
+/// OpenAI-shaped message.
+///
+/// # Errors
+///
+/// The answer does not have the form it should, or more of it is needed and `partial` is false.
+pub fn parse(answer: &str, partial: bool, parameters: &str) -> Result<String, ChatError> {
+    let (answer, parameters) = (c_string(answer)?, c_string(parameters)?);
+    let mut out = std::ptr::null_mut();
+    // SAFETY: both strings end in NUL and live through the call; `out` is writable.
+    let status =
+        unsafe { rkllmjs_chat_parse(answer.as_ptr(), c_int::from(partial), parameters.as_ptr(), &raw mut out) };
+    finish(status, out)
+}
+
+fn c_string(text: &str) -> Result<CString, ChatError> {
+    CString::new(text).map_err(|_| ChatError("a NUL character in the text".to_owned()))
+}
+
+fn finish(status: c_int, out: *mut c_char) -> Result<String, ChatError> {
+    if out.is_null() {
+        return Err(ChatError("out of memory".to_owned()));
+    }
+    // SAFETY: the shim returns a string that ends in NUL, ours to read until freed.
+    let text = unsafe { CStr::from_ptr(out) }.to_string_lossy().into_owned();
+    // SAFETY: the string came from the shim and is freed once.
+    unsafe { rkllmjs_chat_free_string(out) };
+    if status == 0 { Ok(text) } else { Err(ChatError(text)) }
+}

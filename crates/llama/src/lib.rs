@@ -1,1 +1,26 @@
 //! The engine over llama.cpp.
+//!
+//! `llama-cpp-2` loads models and reads vocabularies; everything else goes to its sys crate and our
+//! own C++ shim, because decoding and sampling may throw. Raw pointers stay in the modules that own
+//! them: [`Model`], `context`, `sampler`, `adapter`.
+
+mod adapter;
+mod backend;
+mod batch;
+mod context;
+mod embedding;
+mod engine;
+mod ffi;
+mod log;
+mod logprobs;
+mod model;
+mod random;
+mod sampler;
+mod threads;
+
+pub use backend::{at_exit, system_info};
+pub use context::KvType;
+pub use embedding::Pooling;
+pub use engine::{EngineOptions, LlamaEngine};
+pub use log::{LogLevel, LogSink};
+pub use model::{LoadOptions, Model};

@@ -1,0 +1,136 @@
+// The calls of llama.h that may throw, made safe to call from Rust: an exception becomes a status
+// and a message that the calling thread can read. Nothing here keeps state but that message.
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <stdexcept>
+#include <string>
+
+#include "llama-grammar.h"
+#include "llama.h"
+
+namespace {
+
+thread_local char message[512] = "";
+
+void remember(const char * what) {
+    std::snprintf(message, sizeof message, "%s", what);
+}
+
+// What `work` returns, or `otherwise` after an exception.
+template <typename Result, typename Work> Result guarded(Result otherwise, Work work) noexcept {
+    message[0] = 0;
+    try {
+        return work();
+    } catch (const std::exception & error) {
+        remember(error.what());
+    } catch (...) {
+        remember("an exception that is not a std::exception");
+    }
+    return otherwise;
+}
+
+const char * skip_blank(const char * text) {
+    while (*text == ' ' || *text == '\t' || *text == '\r' || *text == '\n' || *text == '#') {
+        if (*text == '#') {
+            while (*text != 0 && *text != '\n') {
+                text++;
+            }
+        } else {
+            text++;
+        }
+    }
+    return text;
+}
+
+// Throws what is wrong with a grammar. The library's own entry prints that to stderr, which is the
+// user's, and returns nothing but a null pointer.
+void check_grammar(const llama_vocab * vocab, const char * grammar, const char * root) {
+    llama_grammar_parser parser(vocab);
+    for (const char * rest = skip_blank(grammar); *rest != 0;) {
+        rest = parser.parse_rule(rest);
+    }
+    if (parser.symbol_ids.find(root) == parser.symbol_ids.end()) {
+        throw std::runtime_error(std::string("there is no rule named ") + root);
+    }
+    for (const auto & [name, id] : parser.symbol_ids) {
+        if (id >= parser.rules.size() || parser.rules[id].empty()) {
+            throw std::runtime_error("rule " + name + " is used but not defined");
+        }
+    }
+}
+
+}  // namespace
+
+extern "C" {
+
+// Far from llama.cpp's own codes, which lie between -3 and 2.
+const int32_t RKLLMJS_THROWN = -1000;
+
+const char * rkllmjs_llama_message(void) {
+    return message;
+}
+
+llama_context * rkllmjs_llama_context_new(llama_model * model, const llama_context_params * params) {
+    return guarded<llama_context *>(nullptr, [&] { return llama_init_from_model(model, *params); });
+}
+
+int32_t rkllmjs_llama_decode(llama_context * context, const llama_batch * batch) {
+    return guarded<int32_t>(RKLLMJS_THROWN, [&] { return llama_decode(context, *batch); });
+}
+
+int32_t rkllmjs_llama_encode(llama_context * context, const llama_batch * batch) {
+    return guarded<int32_t>(RKLLMJS_THROWN, [&] { return llama_encode(context, *batch); });
+}
+
+// 1 removed, 0 refused, RKLLMJS_THROWN.
+int32_t rkllmjs_llama_remove(llama_context * context, llama_seq_id sequence, llama_pos from, llama_pos to) {
+    return guarded<int32_t>(RKLLMJS_THROWN, [&] {
+        return llama_memory_seq_rm(llama_get_memory(context), sequence, from, to) ? 1 : 0;
+    });
+}
+
+int32_t rkllmjs_llama_clear(llama_context * context) {
+    return guarded<int32_t>(RKLLMJS_THROWN, [&] {
+        llama_memory_clear(llama_get_memory(context), true);
+        return 0;
+    });
+}
+
+int32_t rkllmjs_llama_tokenize(const llama_vocab * vocab, const char * text, int32_t length, llama_token * tokens,
+                               int32_t most, bool add_special, bool parse_special) {
+    return guarded<int32_t>(INT32_MIN, [&] {
+        return llama_tokenize(vocab, text, length, tokens, most, add_special, parse_special);
+    });
+}
+
+llama_sampler * rkllmjs_llama_grammar_new(const llama_vocab * vocab, const char * grammar, const char * root) {
+    return guarded<llama_sampler *>(nullptr, [&] {
+        check_grammar(vocab, grammar, root);
+        return llama_sampler_init_grammar(vocab, grammar, root);
+    });
+}
+
+int32_t rkllmjs_llama_sampler_apply(llama_sampler * sampler, llama_token_data_array * candidates) {
+    return guarded<int32_t>(RKLLMJS_THROWN, [&] {
+        llama_sampler_apply(sampler, candidates);
+        return 0;
+    });
+}
+
+int32_t rkllmjs_llama_sampler_accept(llama_sampler * sampler, llama_token token) {
+    return guarded<int32_t>(RKLLMJS_THROWN, [&] {
+        llama_sampler_accept(sampler, token);
+        return 0;
+    });
+}
+
+llama_adapter_lora * rkllmjs_llama_adapter_new(llama_model * model, const char * path) {
+    return guarded<llama_adapter_lora *>(nullptr, [&] { return llama_adapter_lora_init(model, path); });
+}
+
+int32_t rkllmjs_llama_set_adapters(llama_context * context, llama_adapter_lora ** adapters, size_t count, float * scales) {
+    return guarded<int32_t>(RKLLMJS_THROWN,
+                            [&] { return llama_set_adapters_lora(context, adapters, count, scales); });
+}
+}

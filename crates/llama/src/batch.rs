@@ -1,0 +1,55 @@
+use llama_cpp_sys_2 as sys;
+use rkllmjs_core::Token;
+
+/// The arrays of a `llama_batch`, kept between steps.
+#[derive(Debug, Default)]
+pub(crate) struct BatchBuffer {
+    tokens: Vec<sys::llama_token>,
+    positions: Vec<sys::llama_pos>,
+    counts: Vec<i32>,
+    sequences: Vec<sys::llama_seq_id>,
+    sequence_pointers: Vec<*mut sys::llama_seq_id>,
+    outputs: Vec<i8>,
+}
+
+// SAFETY: the pointers lead into this value's own `sequences`, and are rebuilt before every use.
+unsafe impl Send for BatchBuffer {}
+
+impl BatchBuffer {
+    pub(crate) fn clear(&mut self) {
+        self.tokens.clear();
+        self.positions.clear();
+        self.sequences.clear();
+        self.outputs.clear();
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Adds a token; its index in the batch.
+    pub(crate) fn push(&mut self, token: Token, position: u32, slot: i32, output: bool) -> i32 {
+        let index = i32::try_from(self.tokens.len()).unwrap_or(i32::MAX);
+        self.tokens.push(token.cast_signed());
+        self.positions.push(position.cast_signed());
+        self.sequences.push(slot);
+        self.outputs.push(i8::from(output));
+        index
+    }
+
+    /// The C view of the arrays, valid until this buffer changes.
+    pub(crate) fn as_raw(&mut self) -> sys::llama_batch {
+        self.counts.resize(self.tokens.len(), 1);
+        self.sequence_pointers.clear();
+        self.sequence_pointers.extend(self.sequences.iter_mut().map(std::ptr::from_mut));
+        sys::llama_batch {
+            n_tokens: i32::try_from(self.tokens.len()).unwrap_or(i32::MAX),
+            token: self.tokens.as_mut_ptr(),
+            embd: std::ptr::null_mut(),
+            pos: self.positions.as_mut_ptr(),
+            n_seq_id: self.counts.as_mut_ptr(),
+            seq_id: self.sequence_pointers.as_mut_ptr(),
+            logits: self.outputs.as_mut_ptr(),
+        }
+    }
+}

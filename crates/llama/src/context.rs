@@ -1,0 +1,219 @@
+use std::ffi::c_void;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use llama_cpp_sys_2 as sys;
+use rkllmjs_core::{Error, ErrorCode};
+
+use crate::adapter::Adapter;
+use crate::batch::BatchBuffer;
+use crate::threads::ThreadPool;
+use crate::{Model, ffi, log};
+
+/// How keys and values of the cache are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KvType {
+    /// Half precision.
+    #[default]
+    F16,
+    /// 8 bits.
+    Q8_0,
+    /// 4 bits.
+    Q4_0,
+}
+
+impl KvType {
+    const fn raw(self) -> sys::ggml_type {
+        match self {
+            Self::F16 => sys::GGML_TYPE_F16,
+            Self::Q8_0 => sys::GGML_TYPE_Q8_0,
+            Self::Q4_0 => sys::GGML_TYPE_Q4_0,
+        }
+    }
+}
+
+/// What a context is made for.
+#[derive(Debug, Clone)]
+pub(crate) struct ContextOptions {
+    pub(crate) cells: u32,
+    pub(crate) sequences: u32,
+    /// Most tokens of one call.
+    pub(crate) batch: u32,
+    /// Most tokens computed at once.
+    pub(crate) micro_batch: u32,
+    pub(crate) threads: u32,
+    pub(crate) threads_batch: u32,
+    pub(crate) kv_type: KvType,
+    /// `Some`: make embeddings, pooled like this.
+    pub(crate) pooling: Option<sys::llama_pooling_type>,
+}
+
+/// How a computation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Computed {
+    Done,
+    Aborted,
+    CacheFull,
+}
+
+/// A model's working memory: cache, compute buffers, threads.
+pub(crate) struct Context {
+    context: NonNull<sys::llama_context>,
+    // Freed after the context, which uses both; fields drop in this order after `drop`.
+    _pools: Vec<ThreadPool>,
+    abort: Arc<AtomicBool>,
+    model: Arc<Model>,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").finish_non_exhaustive()
+    }
+}
+
+// SAFETY: nothing in a context is bound to a thread, and `&mut self` keeps callers apart.
+unsafe impl Send for Context {}
+
+unsafe extern "C" fn is_aborted(flag: *mut c_void) -> bool {
+    // SAFETY: the context owns an `Arc` of the flag and outlives every computation.
+    let flag = unsafe { &*flag.cast::<AtomicBool>() };
+    flag.load(Ordering::Relaxed)
+}
+
+impl Context {
+    pub(crate) fn new(model: &Arc<Model>, options: &ContextOptions, abort: Arc<AtomicBool>) -> Result<Self, Error> {
+        // SAFETY: a plain function that returns a struct.
+        let mut params = unsafe { sys::llama_context_default_params() };
+        params.n_ctx = options.cells;
+        params.n_batch = options.batch;
+        params.n_ubatch = options.micro_batch;
+        params.n_seq_max = options.sequences;
+        params.n_threads = options.threads.cast_signed();
+        params.n_threads_batch = options.threads_batch.cast_signed();
+        params.type_k = options.kv_type.raw();
+        params.type_v = options.kv_type.raw();
+        params.kv_unified = true;
+        params.abort_callback = Some(is_aborted);
+        params.abort_callback_data = Arc::as_ptr(&abort).cast_mut().cast();
+        if let Some(pooling) = options.pooling {
+            params.embeddings = true;
+            params.pooling_type = pooling;
+        }
+        log::take_error();
+        // SAFETY: model and parameters are valid; exceptions are caught by the shim.
+        let context = unsafe { ffi::rkllmjs_llama_context_new(model.raw(), &raw const params) };
+        let context = NonNull::new(context).ok_or_else(|| {
+            let why = log::take_error().unwrap_or_else(ffi::message);
+            Error::new(ErrorCode::InsufficientMemory, format!("llama.cpp cannot make a context: {why}"))
+        })?;
+        let mut this = Self { context, _pools: Vec::new(), abort, model: Arc::clone(model) };
+        this.attach_threads(options)?;
+        Ok(this)
+    }
+
+    fn attach_threads(&mut self, options: &ContextOptions) -> Result<(), Error> {
+        let decode = ThreadPool::new(options.threads)?;
+        let prefill =
+            if options.threads_batch == options.threads { None } else { Some(ThreadPool::new(options.threads_batch)?) };
+        let prefill_raw = prefill.as_ref().map_or(decode.raw(), ThreadPool::raw);
+        // SAFETY: both pools live as long as the context, which this value frees first.
+        unsafe { sys::llama_attach_threadpool(self.raw(), decode.raw(), prefill_raw) };
+        self._pools = std::iter::once(decode).chain(prefill).collect();
+        Ok(())
+    }
+
+    fn raw(&self) -> *mut sys::llama_context {
+        self.context.as_ptr()
+    }
+
+    /// Computes the batch with the decoder.
+    pub(crate) fn decode(&mut self, batch: &mut BatchBuffer) -> Result<Computed, Error> {
+        let raw = batch.as_raw();
+        // SAFETY: the arrays live through the call and hold as many entries as the batch says.
+        let status = unsafe { ffi::rkllmjs_llama_decode(self.raw(), &raw const raw) };
+        self.computed(status)
+    }
+
+    /// Computes the batch with the encoder.
+    pub(crate) fn encode(&mut self, batch: &mut BatchBuffer) -> Result<Computed, Error> {
+        let raw = batch.as_raw();
+        // SAFETY: the arrays live through the call and hold as many entries as the batch says.
+        let status = unsafe { ffi::rkllmjs_llama_encode(self.raw(), &raw const raw) };
+        self.computed(status)
+    }
+
+    fn computed(&self, status: i32) -> Result<Computed, Error> {
+        match status {
+            0 => Ok(Computed::Done),
+            1 => Ok(Computed::CacheFull),
+            2 => Ok(Computed::Aborted),
+            // The graph's own status for an abort that came during the first micro batch.
+            -3 if self.abort.load(Ordering::SeqCst) => Ok(Computed::Aborted),
+            ffi::THROWN => Err(failed(format!("llama.cpp threw: {}", ffi::message()))),
+            other => {
+                let why = log::take_error().map(|line| format!(": {line}")).unwrap_or_default();
+                Err(failed(format!("llama.cpp returned {other} for a batch{why}")))
+            }
+        }
+    }
+
+    /// Removes a sequence's tokens from position `from` on. False if the model cannot.
+    pub(crate) fn remove(&mut self, slot: i32, from: u32) -> bool {
+        // SAFETY: the context is alive; exceptions are caught by the shim.
+        unsafe { ffi::rkllmjs_llama_remove(self.raw(), slot, from.cast_signed(), -1) == 1 }
+    }
+
+    /// Forgets every sequence.
+    pub(crate) fn clear(&mut self) {
+        // SAFETY: the context is alive; exceptions are caught by the shim.
+        unsafe { ffi::rkllmjs_llama_clear(self.raw()) };
+    }
+
+    /// The logits after the batch's token `index`, which must have asked for output.
+    pub(crate) fn logits(&mut self, index: i32, vocabulary_size: u32) -> Result<&[f32], Error> {
+        // SAFETY: the context is alive; an unknown index gives null.
+        let logits = unsafe { sys::llama_get_logits_ith(self.raw(), index) };
+        if logits.is_null() {
+            return Err(failed(format!("no logits for token {index} of the batch")));
+        }
+        // SAFETY: llama.cpp keeps one float per vocabulary entry until the next computation, which
+        // needs `&mut self`.
+        Ok(unsafe { std::slice::from_raw_parts(logits, vocabulary_size as usize) })
+    }
+
+    /// The pooled vector of a sequence after the last computation.
+    pub(crate) fn embedding(&mut self, slot: i32) -> Result<&[f32], Error> {
+        // SAFETY: the context is alive; an unknown sequence gives null.
+        let values = unsafe { sys::llama_get_embeddings_seq(self.raw(), slot) };
+        if values.is_null() {
+            return Err(failed("the model made no embedding".to_owned()));
+        }
+        // SAFETY: the vector has as many values as the model's output embedding, until the next
+        // computation, which needs `&mut self`.
+        Ok(unsafe { std::slice::from_raw_parts(values, self.model.embedding_size()) })
+    }
+
+    /// Makes the next computations run under these adapters, and no others.
+    pub(crate) fn set_adapters(&mut self, adapters: &[(&Adapter, f32)]) -> Result<(), Error> {
+        let mut raw: Vec<_> = adapters.iter().map(|(adapter, _)| adapter.raw()).collect();
+        let mut scales: Vec<f32> = adapters.iter().map(|&(_, scale)| scale).collect();
+        // SAFETY: both arrays have `raw.len()` entries; the adapters belong to this model and outlive
+        // their use, because the engine unloads one only after setting others.
+        let status = unsafe {
+            ffi::rkllmjs_llama_set_adapters(self.raw(), raw.as_mut_ptr(), raw.len(), scales.as_mut_ptr())
+        };
+        if status == 0 { Ok(()) } else { Err(failed(format!("llama.cpp refused the adapters ({status})"))) }
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: freed once, before its pools, its flag and its model.
+        unsafe { sys::llama_free(self.raw()) }
+    }
+}
+
+fn failed(message: String) -> Error {
+    Error::new(ErrorCode::EngineFailed, message)
+}

@@ -1,0 +1,355 @@
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use llama_cpp_sys_2 as sys;
+use rkllmjs_core::{
+    AbortSwitch, Adapters, Batch, Engine, Error, ErrorCode, Limits, Run, Sampled, Sampling, SequenceId, Sink,
+    Special, StepOutcome, Token, Tokenizer,
+};
+
+use crate::adapter::Adapter;
+use crate::batch::BatchBuffer;
+use crate::context::{Computed, Context, ContextOptions, KvType};
+use crate::embedding::Embedder;
+use crate::logprobs::token_logprob;
+use crate::sampler::SequenceSampler;
+use crate::{LogSink, Model, Pooling, log};
+
+/// Tokens computed at once; more makes prefill no faster on a CPU and its buffers larger.
+const MICRO_BATCH: u32 = 512;
+/// llama.cpp's own limit on sequence ids.
+const SEQUENCES_MAX: u32 = 256;
+
+/// How an engine is set up. Every number must have been checked against the machine.
+#[derive(Clone)]
+pub struct EngineOptions {
+    /// Most tokens of one sequence.
+    pub context: u32,
+    /// Tokens of all sequences together.
+    pub cells: u32,
+    /// Sequences at once, at most 256.
+    pub sequences: u32,
+    /// Most tokens of one step, at least `sequences`.
+    pub batch: u32,
+    /// Threads for single tokens.
+    pub threads: u32,
+    /// Threads for prompts.
+    pub threads_batch: u32,
+    /// How the cache is stored.
+    pub kv_type: KvType,
+    /// How embeddings are pooled.
+    pub pooling: Pooling,
+    /// Whether the file names a pooling of its own.
+    pub model_pools: bool,
+    /// Whether the model only reads, and cannot continue a text.
+    pub encoder_only: bool,
+    /// Takes the log.
+    pub log: Option<LogSink>,
+}
+
+impl std::fmt::Debug for EngineOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineOptions")
+            .field("context", &self.context)
+            .field("cells", &self.cells)
+            .field("sequences", &self.sequences)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Open {
+    sampler: SequenceSampler,
+    logprobs: Option<u32>,
+    /// Its sequence id in llama.cpp, while it has cache.
+    slot: Option<i32>,
+}
+
+/// llama.cpp behind the [`Engine`] trait.
+pub struct LlamaEngine {
+    model: Arc<Model>,
+    limits: Limits,
+    options: EngineOptions,
+    // Dropped in this order: contexts before the adapters they may point to.
+    context: Option<Context>,
+    embedder: Option<Embedder>,
+    adapters: BTreeMap<String, Adapter>,
+    active_adapters: Adapters,
+    open: HashMap<SequenceId, Open>,
+    free_slots: Vec<i32>,
+    batch: BatchBuffer,
+    candidates: Vec<sys::llama_token_data>,
+    switch: AbortSwitch,
+    logging: bool,
+}
+
+impl std::fmt::Debug for LlamaEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LlamaEngine").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl LlamaEngine {
+    /// Sets up the cache and the threads for a loaded model.
+    ///
+    /// # Errors
+    ///
+    /// `insufficient-memory` if llama.cpp gets no memory for the cache.
+    pub fn new(model: Arc<Model>, options: EngineOptions) -> Result<Self, Error> {
+        let sequences = options.sequences.clamp(1, SEQUENCES_MAX);
+        let limits = Limits {
+            sequences,
+            context: options.context,
+            cells: options.cells,
+            batch: options.batch.max(sequences),
+            rolls_back: !model.is_recurrent(),
+            logprobs: true,
+            grammar: true,
+        };
+        let switch = AbortSwitch::default();
+        let context = (!options.encoder_only)
+            .then(|| {
+                let context_options = ContextOptions {
+                    cells: options.cells,
+                    sequences,
+                    batch: limits.batch,
+                    micro_batch: limits.batch.min(MICRO_BATCH),
+                    threads: options.threads,
+                    threads_batch: options.threads_batch,
+                    kv_type: options.kv_type,
+                    pooling: None,
+                };
+                log::send_to(options.log.clone());
+                let context = Context::new(&model, &context_options, switch.flag());
+                log::send_to(None);
+                context
+            })
+            .transpose()?;
+        Ok(Self {
+            limits,
+            context,
+            embedder: None,
+            adapters: BTreeMap::new(),
+            active_adapters: Adapters::new(),
+            open: HashMap::new(),
+            free_slots: (0..sequences.cast_signed()).rev().collect(),
+            batch: BatchBuffer::default(),
+            candidates: Vec::new(),
+            switch,
+            logging: false,
+            model,
+            options,
+        })
+    }
+
+    /// llama.cpp's lines come from whichever thread calls it; this is the one from now on.
+    fn log_from_this_thread(&mut self) {
+        if !self.logging {
+            self.logging = true;
+            log::send_to(self.options.log.clone());
+        }
+    }
+
+    fn context(&mut self) -> Result<&mut Context, Error> {
+        let none = || Error::new(ErrorCode::Unsupported, "this model makes embeddings and cannot continue a text");
+        self.context.as_mut().ok_or_else(none)
+    }
+
+    fn slot(&mut self, sequence: SequenceId) -> Result<i32, Error> {
+        let lost = |what: &str| Error::new(ErrorCode::Internal, format!("sequence {}: {what}", sequence.0));
+        let open = self.open.get_mut(&sequence).ok_or_else(|| lost("it was never opened"))?;
+        if let Some(slot) = open.slot {
+            return Ok(slot);
+        }
+        let slot = self.free_slots.pop().ok_or_else(|| lost("no free sequence id"))?;
+        open.slot = Some(slot);
+        Ok(slot)
+    }
+
+    /// Frees what a sequence has in the cache.
+    fn free(&mut self, sequence: SequenceId) {
+        let Some(slot) = self.open.get_mut(&sequence).and_then(|open| open.slot.take()) else { return };
+        if let Some(context) = &mut self.context {
+            context.remove(slot, 0);
+        }
+        self.free_slots.push(slot);
+    }
+
+    /// Fills the batch; for each sampled sequence its index in it.
+    fn pack(&mut self, runs: &[Run<'_>]) -> Result<Vec<(SequenceId, i32)>, Error> {
+        self.batch.clear();
+        let mut samples = Vec::with_capacity(runs.len());
+        for run in runs {
+            let slot = self.slot(run.sequence)?;
+            let last = run.tokens.len().saturating_sub(1);
+            for (i, &token) in run.tokens.iter().enumerate() {
+                let output = run.sample && i == last;
+                let position = run.start + u32::try_from(i).unwrap_or(u32::MAX);
+                let index = self.batch.push(token, position, slot, output);
+                if output {
+                    samples.push((run.sequence, index));
+                }
+            }
+        }
+        if self.batch.len() > self.limits.batch as usize {
+            return Err(Error::new(ErrorCode::Internal, "a batch larger than the engine's limit"));
+        }
+        Ok(samples)
+    }
+
+    /// Puts every sequence of the batch back to where it was before it.
+    fn roll_back(&mut self, runs: &[Run<'_>]) {
+        for run in runs {
+            let slot = self.open.get(&run.sequence).and_then(|open| open.slot);
+            if let (Some(slot), Some(context)) = (slot, &mut self.context) {
+                context.remove(slot, run.start);
+            }
+        }
+    }
+
+    fn activate(&mut self, wanted: &Adapters) -> Result<(), Error> {
+        if *wanted == self.active_adapters {
+            return Ok(());
+        }
+        let mut chosen = Vec::new();
+        for (name, scale) in wanted {
+            let adapter = self.adapters.get(name).ok_or_else(|| unknown_adapter(name, &self.adapters))?;
+            chosen.push((adapter, *scale));
+        }
+        if let Some(context) = &mut self.context {
+            context.set_adapters(&chosen)?;
+        }
+        self.active_adapters.clone_from(wanted);
+        Ok(())
+    }
+
+    fn sample(&mut self, sequence: SequenceId, index: i32, sink: &mut dyn Sink) -> Result<(), Error> {
+        let vocabulary = self.model.vocabulary_size();
+        let Some(context) = &mut self.context else { return Ok(()) };
+        let logits = context.logits(index, vocabulary)?;
+        let Some(open) = self.open.get_mut(&sequence) else { return Ok(()) };
+        let token = match open.sampler.sample(logits, &mut self.candidates) {
+            Ok(token) => token,
+            Err(error) => {
+                sink.failed(sequence, error);
+                return Ok(());
+            }
+        };
+        let model: &dyn Tokenizer = self.model.as_ref();
+        let logprob = open.logprobs.map(|top| token_logprob(logits, token, top, model));
+        let bytes = model.piece(token, Special::default());
+        sink.token(sequence, Sampled { token, bytes: &bytes, end: model.is_end(token), logprob });
+        Ok(())
+    }
+}
+
+impl Engine for LlamaEngine {
+    fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn abort_switch(&self) -> AbortSwitch {
+        self.switch.clone()
+    }
+
+    fn open(
+        &mut self,
+        sequence: SequenceId,
+        sampling: &Sampling,
+        prompt: &[Token],
+        logprobs: Option<u32>,
+    ) -> Result<(), Error> {
+        self.log_from_this_thread();
+        self.context()?;
+        let vocabulary = self.model.vocabulary_size();
+        if let Some(wrong) = prompt.iter().find(|&&token| token >= vocabulary) {
+            let message = format!("has token {wrong}; the vocabulary ends at {}", vocabulary.saturating_sub(1));
+            return Err(Error::option("prompt", message));
+        }
+        let sampler = SequenceSampler::new(&self.model, sampling, prompt)?;
+        self.open.insert(sequence, Open { sampler, logprobs, slot: None });
+        Ok(())
+    }
+
+    fn step(&mut self, batch: &Batch<'_>, sink: &mut dyn Sink) -> Result<StepOutcome, Error> {
+        self.log_from_this_thread();
+        self.activate(&batch.adapters)?;
+        let samples = self.pack(&batch.runs)?;
+        let mut tokens = std::mem::take(&mut self.batch);
+        let computed = self.context().and_then(|context| context.decode(&mut tokens));
+        self.batch = tokens;
+        match computed {
+            Ok(Computed::Done) => {
+                for (sequence, index) in samples {
+                    self.sample(sequence, index, sink)?;
+                }
+                Ok(StepOutcome::Done)
+            }
+            Ok(Computed::Aborted) => {
+                self.roll_back(&batch.runs);
+                Ok(StepOutcome::Aborted)
+            }
+            Ok(Computed::CacheFull) => {
+                self.roll_back(&batch.runs);
+                Ok(StepOutcome::CacheFull)
+            }
+            Err(error) => {
+                for run in &batch.runs {
+                    self.free(run.sequence);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn park(&mut self, sequence: SequenceId) {
+        self.free(sequence);
+    }
+
+    fn release(&mut self, sequence: SequenceId) {
+        self.free(sequence);
+        self.open.remove(&sequence);
+    }
+
+    fn embed(&mut self, inputs: &[Vec<Token>]) -> Result<Vec<Vec<f32>>, Error> {
+        self.log_from_this_thread();
+        self.switch.reset();
+        if self.embedder.is_none() {
+            self.embedder = Some(Embedder::new(
+                &self.model,
+                self.options.pooling,
+                self.options.context,
+                self.options.threads_batch,
+                self.options.encoder_only,
+                self.options.model_pools,
+                self.switch.flag(),
+            )?);
+        }
+        self.embedder.as_mut().map_or_else(|| Ok(Vec::new()), |embedder| embedder.embed(inputs))
+    }
+
+    fn load_adapter(&mut self, name: &str, path: &Path) -> Result<(), Error> {
+        if self.adapters.contains_key(name) {
+            return Err(Error::option("name", format!("{name:?} is taken by another adapter; unload that first")));
+        }
+        let adapter = Adapter::load(&self.model, path)?;
+        self.adapters.insert(name.to_owned(), adapter);
+        Ok(())
+    }
+
+    fn unload_adapter(&mut self, name: &str) -> bool {
+        if self.active_adapters.iter().any(|(active, _)| active == name)
+            && self.activate(&Adapters::new()).is_err()
+        {
+            return false;
+        }
+        self.adapters.remove(name).is_some()
+    }
+}
+
+fn unknown_adapter(name: &str, loaded: &BTreeMap<String, Adapter>) -> Error {
+    let names: Vec<&str> = loaded.keys().map(String::as_str).collect();
+    let have = if names.is_empty() { "none is loaded".to_owned() } else { format!("loaded: {}", names.join(", ")) };
+    Error::option("lora", format!("names {name:?}, which is not loaded ({have})"))
+}

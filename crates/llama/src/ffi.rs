@@ -1,0 +1,56 @@
+//! The functions of `cpp/llama_shim.cpp`.
+
+use std::ffi::{CStr, c_char};
+
+use llama_cpp_sys_2 as sys;
+
+/// What the shim returns for a status after an exception.
+pub(crate) const THROWN: i32 = -1000;
+
+unsafe extern "C" {
+    fn rkllmjs_llama_message() -> *const c_char;
+    pub(crate) fn rkllmjs_llama_context_new(
+        model: *mut sys::llama_model,
+        params: *const sys::llama_context_params,
+    ) -> *mut sys::llama_context;
+    pub(crate) fn rkllmjs_llama_decode(context: *mut sys::llama_context, batch: *const sys::llama_batch) -> i32;
+    pub(crate) fn rkllmjs_llama_encode(context: *mut sys::llama_context, batch: *const sys::llama_batch) -> i32;
+    pub(crate) fn rkllmjs_llama_remove(context: *mut sys::llama_context, sequence: i32, from: i32, to: i32) -> i32;
+    pub(crate) fn rkllmjs_llama_clear(context: *mut sys::llama_context) -> i32;
+    pub(crate) fn rkllmjs_llama_tokenize(
+        vocab: *const sys::llama_vocab,
+        text: *const c_char,
+        length: i32,
+        tokens: *mut sys::llama_token,
+        most: i32,
+        add_special: bool,
+        parse_special: bool,
+    ) -> i32;
+    pub(crate) fn rkllmjs_llama_grammar_new(
+        vocab: *const sys::llama_vocab,
+        grammar: *const c_char,
+        root: *const c_char,
+    ) -> *mut sys::llama_sampler;
+    pub(crate) fn rkllmjs_llama_sampler_apply(
+        sampler: *mut sys::llama_sampler,
+        candidates: *mut sys::llama_token_data_array,
+    ) -> i32;
+    pub(crate) fn rkllmjs_llama_sampler_accept(sampler: *mut sys::llama_sampler, token: sys::llama_token) -> i32;
+    pub(crate) fn rkllmjs_llama_adapter_new(
+        model: *mut sys::llama_model,
+        path: *const c_char,
+    ) -> *mut sys::llama_adapter_lora;
+    pub(crate) fn rkllmjs_llama_set_adapters(
+        context: *mut sys::llama_context,
+        adapters: *mut *mut sys::llama_adapter_lora,
+        count: usize,
+        scales: *mut f32,
+    ) -> i32;
+}
+
+/// What the last call of this thread threw, empty if it did not.
+pub(crate) fn message() -> String {
+    // SAFETY: returns this thread's own buffer, always NUL-terminated.
+    let text = unsafe { CStr::from_ptr(rkllmjs_llama_message()) };
+    text.to_string_lossy().into_owned()
+}
