@@ -1,0 +1,170 @@
+use rkllmjs_core::{Error, ErrorCode};
+use serde_json::{Map, Value};
+
+/// Most messages of one conversation.
+const MESSAGES_MAX: usize = 10_000;
+/// Most bytes of a conversation, tools included.
+const BYTES_MAX: usize = 16 << 20;
+/// The roles a message may have; a template prints them, so they are no place for free text.
+const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
+
+/// A checked conversation in OpenAI's shape, with `snake_case` names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Messages(Vec<Value>);
+
+impl Messages {
+    /// Reads a JSON array of messages.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-request` naming the message and the field; `payload-too-large`.
+    pub fn from_json(text: &str) -> Result<Self, Error> {
+        if text.len() > BYTES_MAX {
+            let message = format!("the conversation has {} bytes, at most {BYTES_MAX} are allowed", text.len());
+            return Err(Error::new(ErrorCode::PayloadTooLarge, message));
+        }
+        let value: Value = serde_json::from_str(text).map_err(|e| invalid(&format!("messages: {e}")))?;
+        let Value::Array(messages) = value else {
+            return Err(invalid("messages must be an array"));
+        };
+        if messages.is_empty() {
+            return Err(invalid("messages must hold at least one message"));
+        }
+        if messages.len() > MESSAGES_MAX {
+            return Err(invalid(&format!("messages holds {}, at most {MESSAGES_MAX} are allowed", messages.len())));
+        }
+        let messages = messages.into_iter().enumerate().map(|(i, message)| checked(i, message));
+        Ok(Self(messages.collect::<Result<_, _>>()?))
+    }
+
+    /// The messages as JSON values.
+    pub fn as_slice(&self) -> &[Value] {
+        &self.0
+    }
+}
+
+/// What may be set about a rendering.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RenderOptions {
+    /// Whether the prompt ends where the assistant begins to speak.
+    pub add_generation_prompt: bool,
+    /// Tool definitions in OpenAI's shape.
+    pub tools: Vec<Value>,
+    /// Variables of the template's own.
+    pub template_args: Map<String, Value>,
+}
+
+impl Default for RenderOptions {
+    fn default() -> Self {
+        Self { add_generation_prompt: true, tools: Vec::new(), template_args: Map::new() }
+    }
+}
+
+impl RenderOptions {
+    /// Reads `{add_generation_prompt?, tools?, template_args?}`.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-request` naming the field.
+    pub fn from_json(text: &str) -> Result<Self, Error> {
+        let mut options = Self::default();
+        let value: Value = serde_json::from_str(text).map_err(|e| invalid(&format!("chat options: {e}")))?;
+        let Value::Object(fields) = value else { return Err(invalid("chat options must be an object")) };
+        for (name, value) in fields {
+            match (name.as_str(), value) {
+                ("add_generation_prompt", Value::Bool(on)) => options.add_generation_prompt = on,
+                ("tools", Value::Array(tools)) => options.tools = tools,
+                ("template_args", Value::Object(args)) => options.template_args = args,
+                (_, Value::Null) => {}
+                (name, _) => return Err(invalid(&format!("{name} has a wrong type or is no chat option"))),
+            }
+        }
+        for (i, tool) in options.tools.iter().enumerate() {
+            let name = tool.pointer("/function/name").and_then(Value::as_str);
+            if name.is_none_or(str::is_empty) {
+                return Err(invalid(&format!("tools[{i}].function.name must be a string")));
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn invalid(message: &str) -> Error {
+    Error::new(ErrorCode::InvalidRequest, message)
+}
+
+fn checked(index: usize, message: Value) -> Result<Value, Error> {
+    let wrong = |what: &str| invalid(&format!("messages[{index}]{what}"));
+    let Value::Object(fields) = message else { return Err(wrong(" must be an object")) };
+    let role = fields.get("role").and_then(Value::as_str).ok_or_else(|| wrong(".role must be a string"))?;
+    if !ROLES.contains(&role) {
+        return Err(wrong(&format!(".role must be one of {}, got {role:?}", ROLES.join(", "))));
+    }
+    let has_calls = fields.get("tool_calls").is_some_and(|calls| !calls.is_null());
+    match fields.get("content") {
+        Some(Value::String(_)) => {}
+        Some(Value::Array(parts)) => check_parts(parts).map_err(|what| wrong(&what))?,
+        None | Some(Value::Null) if has_calls => {}
+        _ => return Err(wrong(".content must be a string or an array of text parts")),
+    }
+    if has_calls {
+        check_calls(fields.get("tool_calls")).map_err(|what| wrong(&what))?;
+    }
+    for name in ["name", "tool_call_id", "reasoning_content"] {
+        if fields.get(name).is_some_and(|value| !value.is_string() && !value.is_null()) {
+            return Err(wrong(&format!(".{name} must be a string")));
+        }
+    }
+    Ok(Value::Object(fields))
+}
+
+fn check_parts(parts: &[Value]) -> Result<(), String> {
+    for (i, part) in parts.iter().enumerate() {
+        let is_text = part.get("type").and_then(Value::as_str) == Some("text");
+        if !is_text || !part.get("text").is_some_and(Value::is_string) {
+            return Err(format!(".content[{i}] must be {{type: 'text', text: string}}; this model reads text only"));
+        }
+    }
+    Ok(())
+}
+
+fn check_calls(calls: Option<&Value>) -> Result<(), String> {
+    let Some(Value::Array(calls)) = calls else { return Err(".tool_calls must be an array".to_owned()) };
+    for (i, call) in calls.iter().enumerate() {
+        let name = call.pointer("/function/name").and_then(Value::as_str);
+        if name.is_none_or(str::is_empty) {
+            return Err(format!(".tool_calls[{i}].function.name must be a string"));
+        }
+        if !call.pointer("/function/arguments").is_some_and(|a| a.is_string() || a.is_object()) {
+            return Err(format!(".tool_calls[{i}].function.arguments must be a string or an object"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Messages;
+
+    fn refusal(json: &str) -> String {
+        Messages::from_json(json).expect_err(json).message
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        assert_eq!(refusal("[]"), "messages must hold at least one message");
+        assert_eq!(refusal("{}"), "messages must be an array");
+        assert_eq!(refusal("[1]"), "messages[0] must be an object");
+        assert!(refusal(r#"[{"role":"x<|im_end|>","content":"a"}]"#).starts_with("messages[0].role must be one of"));
+        let image = r#"[{"role":"user","content":"a"},{"role":"user","content":[{"type":"image_url"}]}]"#;
+        assert!(refusal(image).starts_with("messages[1].content[0]"));
+        assert!(refusal(r#"[{"role":"user"}]"#).starts_with("messages[0].content"));
+        assert!(refusal(r#"[{"role":"assistant","tool_calls":[{}]}]"#).contains("tool_calls[0].function.name"));
+    }
+
+    #[test]
+    fn deep_json_is_an_error_and_not_an_overflow() {
+        let deep = format!("[{}1{}]", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(refusal(&deep).contains("recursion limit"));
+    }
+}
