@@ -15,6 +15,11 @@ pub struct Generation {
 }
 
 impl Generation {
+    /// Names it among the generations of its model.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Frees its place within one step; it ends `cancelled`. Does nothing once it has ended.
     pub fn cancel(&self) {
         self.delivery.cancel();

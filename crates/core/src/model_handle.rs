@@ -128,6 +128,8 @@ impl ModelHandle {
         let at_end = Arc::clone(&ended);
         std::thread::Builder::new()
             .name(settings.name)
+            // Grammars and templates of others recurse; the default of 2 MiB is little.
+            .stack_size(16 << 20)
             .spawn(move || {
                 worker.run();
                 *at_end.flag.lock().unwrap_or_else(PoisonError::into_inner) = true;
@@ -196,6 +198,11 @@ impl ModelHandle {
     pub fn close(&self) {
         self.owner.control.inbox.close(closed());
         self.owner.control.abort.throw();
+    }
+
+    /// Whether both handles reach the same model.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.owner, &other.owner)
     }
 
     /// Waits until the thread has ended after [`close`](Self::close). False if it has not in time.

@@ -30,6 +30,10 @@ pub trait Tokenizer: Send + Sync {
     /// They need not be whole UTF-8 characters.
     fn piece(&self, token: Token, special: Special) -> Vec<u8>;
 
+    /// The text of `tokens`, control tokens spelled out, without a space that only the vocabulary put
+    /// in front. Bytes that are no UTF-8 become U+FFFD.
+    fn detokenize(&self, tokens: &[Token]) -> String;
+
     /// How many tokens the vocabulary has; every valid token is below it.
     fn vocabulary_size(&self) -> u32;
 

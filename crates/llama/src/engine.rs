@@ -42,8 +42,10 @@ pub struct EngineOptions {
     pub pooling: Pooling,
     /// Whether the file names a pooling of its own.
     pub model_pools: bool,
-    /// Whether the model only reads, and cannot continue a text.
+    /// Make no cache for generation: the model only reads, or is loaded for embeddings alone.
     pub encoder_only: bool,
+    /// Whether the model computes embeddings with an encoder.
+    pub embeds_with_encoder: bool,
     /// Takes the log.
     pub log: Option<LogSink>,
 }
@@ -321,7 +323,7 @@ impl Engine for LlamaEngine {
                 self.options.pooling,
                 self.options.context,
                 self.options.threads_batch,
-                self.options.encoder_only,
+                self.options.embeds_with_encoder,
                 self.options.model_pools,
                 self.switch.flag(),
             )?);

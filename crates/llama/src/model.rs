@@ -181,6 +181,12 @@ impl Tokenizer for Model {
         self.model.vocab().token_to_piece(LlamaToken(token.cast_signed()), special.parse, None)
     }
 
+    fn detokenize(&self, tokens: &[Token]) -> String {
+        let known = tokens.iter().filter(|&&token| token < self.vocabulary_size);
+        let known: Vec<LlamaToken> = known.map(|token| LlamaToken(token.cast_signed())).collect();
+        String::from_utf8_lossy(&self.model.vocab().detokenize(&known, false, true)).into_owned()
+    }
+
     fn vocabulary_size(&self) -> u32 {
         self.vocabulary_size
     }

@@ -1,1 +1,23 @@
-//! File and options to a running model.
+//! From a file and options to a running model: picks the engine, sizes it to the machine and joins
+//! tokenizer, chat template and scheduler behind one facade, [`Model`].
+//!
+//! This is the only crate that names engines.
+
+#![forbid(unsafe_code)]
+
+mod file;
+mod info;
+mod inspect;
+mod load;
+mod machine;
+mod model;
+mod plan;
+mod prepare;
+mod registry;
+
+pub use inspect::inspect;
+pub use load::{Hooks, LOAD_OPTIONS, LoadOptions, load};
+pub use machine::{Machine, machine};
+pub use model::{Model, PromptInput};
+pub use registry::shutdown;
+pub use rkllmjs_llama::{LogLevel, LogSink, system_info};

@@ -1,0 +1,42 @@
+//! Checked reader of GGUF files.
+//!
+//! A model file is hostile until checked. This crate reads the header of a GGUF file before
+//! llama.cpp opens it, and refuses what llama.cpp would abort on or misread, naming what is wrong
+//! and where. It never reads tensor data, except in [`check_weights_finite`].
+//!
+//! - [`File::open`] checks the structure: sizes, counts, types, offsets, names.
+//! - [`check_model`] and [`check_adapter`] check the meaning: what llama.cpp asserts on.
+//! - [`facts`] tells what `info` and `inspect()` show.
+//! - [`memory::estimate`] says how much memory a model will take, roughly.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod adapter;
+mod check;
+mod error;
+mod facts;
+mod families;
+mod file;
+mod magic;
+pub mod memory;
+mod metadata;
+mod quantization;
+mod reader;
+mod tensor;
+#[cfg(test)]
+mod testing;
+mod types;
+mod value;
+mod weights;
+
+pub use adapter::check_adapter;
+pub use check::check_model;
+pub use error::{Error, ErrorKind};
+pub use facts::{Facts, Pooling, facts};
+pub use file::{File, Kind, Split};
+pub use metadata::Metadata;
+pub use tensor::Tensor;
+pub use types::TensorType;
+pub use value::{Array, Strings, Value};
+pub use weights::{Scan, check_weights_finite};

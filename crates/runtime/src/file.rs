@@ -1,0 +1,46 @@
+use std::path::Path;
+
+use rkllmjs_core::{Detail, Error, ErrorCode};
+use rkllmjs_gguf as gguf;
+
+/// Files up to this size have their weights looked at for NaN and infinity when they are loaded; it
+/// takes some 10 ms. In larger ones only what they compute tells.
+const SCANNED_BYTES_MAX: u64 = 64 << 20;
+
+/// Opens a model file and refuses what llama.cpp would not survive.
+pub(crate) fn open_model(path: &Path) -> Result<gguf::File, Error> {
+    let file = gguf::File::open(path).map_err(|e| refused(path, &e))?;
+    gguf::check_model(&file).map_err(|e| refused(path, &e))?;
+    if file.split().is_some_and(|split| split.count > 1) {
+        let message = format!("{}: models in several files cannot be loaded yet; merge them", path.display());
+        return Err(Error::new(ErrorCode::Unsupported, message));
+    }
+    gguf::check_weights_finite(path, SCANNED_BYTES_MAX).map_err(|e| refused(path, &e))?;
+    Ok(file)
+}
+
+/// Opens an adapter and checks that it fits the model in `base`.
+pub(crate) fn check_adapter(path: &Path, base: &Path) -> Result<(), Error> {
+    let adapter = gguf::File::open(path).map_err(|e| refused(path, &e))?;
+    let base_file = gguf::File::open(base).map_err(|e| refused(base, &e))?;
+    gguf::check_adapter(&adapter, &base_file).map_err(|e| refused(path, &e))?;
+    gguf::check_weights_finite(path, SCANNED_BYTES_MAX).map_err(|e| refused(path, &e))?;
+    Ok(())
+}
+
+/// A refusal in this library's terms.
+pub(crate) fn refused(path: &Path, error: &gguf::Error) -> Error {
+    use std::io::ErrorKind as Io;
+    let code = match error.kind {
+        gguf::ErrorKind::Io(Io::NotFound | Io::NotADirectory) => ErrorCode::ModelNotFound,
+        gguf::ErrorKind::Io(Io::InvalidInput) => ErrorCode::InvalidRequest,
+        gguf::ErrorKind::Unsupported => ErrorCode::Unsupported,
+        _ => ErrorCode::ModelInvalid,
+    };
+    let refusal = Error::new(code, format!("{}: {error}", path.display()))
+        .with("path", Detail::Text(path.display().to_string()));
+    match error.offset {
+        Some(offset) => refusal.with("offset", Detail::Number(offset)),
+        None => refusal,
+    }
+}

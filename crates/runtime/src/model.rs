@@ -1,0 +1,318 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use rkllmjs_chat::{ChatTemplate, Messages, RenderOptions};
+use rkllmjs_core::{
+    Error, ErrorCode, GenerateOptions, Generation, ModelHandle, Special, Stats, Submission, Token, Tokenizer,
+};
+use serde_json::Value;
+
+use crate::prepare::Prepare;
+use crate::{file, registry};
+
+/// How long closing waits for the engine's thread; a step stops within milliseconds.
+const CLOSE_MOST: Duration = Duration::from_secs(30);
+/// Inputs of one call to the engine: other answers get their steps in between.
+const EMBED_GROUP: usize = 16;
+/// Most texts of one embedding request.
+const EMBED_INPUTS_MAX: usize = 8192;
+/// Most adapters at once.
+const ADAPTERS_MAX: usize = 64;
+
+/// Where a prompt comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PromptInput {
+    /// Text of the developer's own: spellings of control tokens are read as those tokens.
+    Text(String),
+    /// Tokens as they are.
+    Tokens(Vec<Token>),
+    /// A conversation, rendered with the model's chat template.
+    Messages(Messages, RenderOptions),
+}
+
+/// What [`Model`] is made of.
+pub(crate) struct Parts {
+    pub(crate) handle: ModelHandle,
+    pub(crate) tokenizer: Arc<dyn Tokenizer>,
+    pub(crate) has_tokenizer: bool,
+    pub(crate) template: Option<String>,
+    pub(crate) prepare: Prepare,
+    pub(crate) path: PathBuf,
+    pub(crate) info: Value,
+}
+
+struct Inner {
+    parts: Parts,
+    parsed_template: OnceLock<Result<ChatTemplate, Error>>,
+    adapters: Mutex<BTreeMap<String, PathBuf>>,
+}
+
+/// A running model. Clones reach the same one; it closes with the last of them.
+#[derive(Clone)]
+pub struct Model {
+    inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Model").field("path", &self.inner.parts.path).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        registry::remove(&self.parts.handle);
+        self.parts.prepare.close();
+        self.parts.handle.close();
+    }
+}
+
+impl Model {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let inner = Inner { parts, parsed_template: OnceLock::new(), adapters: Mutex::default() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Starts an answer. `notify` is called from other threads when there is something new to take.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-request` naming an option, `overloaded`, `closed`. Whatever is wrong with the prompt
+    /// ends the generation instead.
+    pub fn generate(
+        &self,
+        prompt: PromptInput,
+        options: &GenerateOptions,
+        notify: Box<dyn Fn() + Send + Sync>,
+    ) -> Result<Generation, Error> {
+        let parts = &self.inner.parts;
+        let mut request = options.build(parts.tokenizer.vocabulary_size(), random_seed())?;
+        self.check_adapters(&request.adapters)?;
+        let (generation, submission) = parts.handle.begin(request.choices, notify)?;
+        // Not `self`: a queued job must not keep a model open that its owner has let go of.
+        let inner = Arc::downgrade(&self.inner);
+        parts.prepare.push(move || {
+            let Some(inner) = inner.upgrade() else { return submission.cancel() };
+            let model = Self { inner };
+            model.start(submission, &prompt, |tokens| {
+                request.prompt = tokens;
+                request
+            });
+        });
+        Ok(generation)
+    }
+
+    fn start(
+        &self,
+        submission: Submission,
+        prompt: &PromptInput,
+        request: impl FnOnce(Vec<Token>) -> rkllmjs_core::Request,
+    ) {
+        if submission.is_cancelled() {
+            return submission.cancel();
+        }
+        match self.prompt_tokens(prompt) {
+            Ok(tokens) => submission.start(request(tokens)),
+            Err(error) => submission.fail(error),
+        }
+    }
+
+    fn prompt_tokens(&self, prompt: &PromptInput) -> Result<Vec<Token>, Error> {
+        match prompt {
+            PromptInput::Text(text) => self.tokenize(text, Special { add: true, parse: true }),
+            PromptInput::Tokens(tokens) => Ok(tokens.clone()),
+            PromptInput::Messages(messages, options) => {
+                self.template()?.render(messages, options)?.tokenize(self.tokenizer()?)
+            }
+        }
+    }
+
+    fn check_adapters(&self, wanted: &[(String, f32)]) -> Result<(), Error> {
+        let loaded = self.adapters();
+        match wanted.iter().find(|(name, _)| !loaded.contains_key(name)) {
+            None => Ok(()),
+            Some((name, _)) => {
+                let names: Vec<&str> = loaded.keys().map(String::as_str).collect();
+                let have =
+                    if names.is_empty() { "none is".to_owned() } else { format!("loaded: {}", names.join(", ")) };
+                Err(Error::option("lora", format!("names {name:?}, which is not loaded ({have})")))
+            }
+        }
+    }
+
+    fn adapters(&self) -> MutexGuard<'_, BTreeMap<String, PathBuf>> {
+        self.inner.adapters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tokenizer(&self) -> Result<&dyn Tokenizer, Error> {
+        if !self.inner.parts.has_tokenizer {
+            let message = "the model file has no tokenizer; pass tokens instead of text";
+            return Err(Error::new(ErrorCode::Unsupported, message));
+        }
+        Ok(self.inner.parts.tokenizer.as_ref())
+    }
+
+    fn template(&self) -> Result<&ChatTemplate, Error> {
+        let parse = || {
+            let source = self.inner.parts.template.as_deref().ok_or_else(|| {
+                let message = "has no default: the model file brings no chat template; pass one when loading, or \
+                               use generate()";
+                Error::unsupported("chat_template", message)
+            })?;
+            ChatTemplate::new(source, self.tokenizer()?)
+        };
+        self.inner.parsed_template.get_or_init(parse).as_ref().map_err(Clone::clone)
+    }
+
+    /// The tokens of `text`.
+    ///
+    /// # Errors
+    ///
+    /// `unsupported` for a model without a tokenizer; `payload-too-large`.
+    pub fn tokenize(&self, text: &str, special: Special) -> Result<Vec<Token>, Error> {
+        self.tokenizer()?.tokenize(text, special)
+    }
+
+    /// The text of `tokens`; control tokens are spelled out.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-request` for a token outside the vocabulary.
+    pub fn detokenize(&self, tokens: &[Token]) -> Result<String, Error> {
+        let tokenizer = self.tokenizer()?;
+        let size = tokenizer.vocabulary_size();
+        if let Some(wrong) = tokens.iter().find(|&&token| token >= size) {
+            let message = format!("has {wrong}, which is no token: the vocabulary holds 0 to {}", size.saturating_sub(1));
+            return Err(Error::option("tokens", message));
+        }
+        Ok(tokenizer.detokenize(tokens))
+    }
+
+    /// A conversation as the text of a prompt.
+    ///
+    /// # Errors
+    ///
+    /// As [`ChatTemplate::render`]; `unsupported` without a template.
+    pub fn apply_chat_template(&self, messages: &Messages, options: &RenderOptions) -> Result<String, Error> {
+        Ok(self.template()?.render(messages, options)?.text())
+    }
+
+    /// How many tokens a conversation takes as a prompt.
+    ///
+    /// # Errors
+    ///
+    /// As [`apply_chat_template`](Self::apply_chat_template).
+    pub fn count_tokens(&self, messages: &Messages, options: &RenderOptions) -> Result<usize, Error> {
+        Ok(self.template()?.render(messages, options)?.tokenize(self.tokenizer()?)?.len())
+    }
+
+    /// Makes the vectors of `inputs`, not normalised, and how many tokens they had; `done` gets them
+    /// on another thread.
+    pub fn embed(&self, inputs: Vec<String>, done: impl FnOnce(Result<(Vec<Vec<f32>>, u64), Error>) + Send + 'static) {
+        if inputs.is_empty() || inputs.len() > EMBED_INPUTS_MAX {
+            let message = format!("must hold 1 to {EMBED_INPUTS_MAX} texts, got {}", inputs.len());
+            return done(Err(Error::option("input", message)));
+        }
+        let tokens: Result<Vec<Vec<Token>>, Error> =
+            inputs.iter().map(|text| self.tokenize(text, Special { add: true, parse: false })).collect();
+        match tokens {
+            Err(error) => done(Err(error)),
+            Ok(tokens) => {
+                let count = tokens.iter().map(|t| t.len() as u64).sum();
+                let handle = self.inner.parts.handle.clone();
+                embed_groups(handle, tokens, Vec::new(), Box::new(move |r| done(r.map(|v| (v, count)))));
+            }
+        }
+    }
+
+    /// Loads an adapter; `done` hears of it on another thread.
+    pub fn load_adapter(
+        &self,
+        name: String,
+        path: PathBuf,
+        done: impl FnOnce(Result<(), Error>) + Send + 'static,
+    ) {
+        if let Err(error) = self.check_adapter(&name, &path) {
+            return done(Err(error));
+        }
+        let inner = Arc::downgrade(&self.inner);
+        self.inner.parts.handle.call(move |engine| {
+            let loaded = engine.and_then(|engine| engine.load_adapter(&name, &path));
+            if let (Ok(()), Some(inner)) = (&loaded, inner.upgrade()) {
+                Self { inner }.adapters().insert(name, path);
+            }
+            done(loaded);
+        });
+    }
+
+    fn check_adapter(&self, name: &str, path: &Path) -> Result<(), Error> {
+        if name.is_empty() || name.len() > 256 {
+            return Err(Error::option("name", "must have 1 to 256 bytes"));
+        }
+        let loaded = self.adapters();
+        if loaded.contains_key(name) {
+            return Err(Error::option("name", format!("{name:?} is taken by another adapter; unload that first")));
+        }
+        if loaded.len() >= ADAPTERS_MAX {
+            let message = format!("{ADAPTERS_MAX} adapters are loaded, which is the most; unload one first");
+            return Err(Error::new(ErrorCode::Overloaded, message));
+        }
+        drop(loaded);
+        file::check_adapter(path, &self.inner.parts.path)
+    }
+
+    /// Unloads an adapter; `done` hears whether it was there. Answers that run under it end with
+    /// `invalid-request`.
+    pub fn unload_adapter(&self, name: String, done: impl FnOnce(Result<bool, Error>) + Send + 'static) {
+        self.adapters().remove(&name);
+        self.inner.parts.handle.call(move |engine| done(engine.map(|engine| engine.unload_adapter(&name))));
+    }
+
+    /// What the model is and how it runs.
+    pub fn info(&self) -> &Value {
+        &self.inner.parts.info
+    }
+
+    /// A look at the work going on.
+    pub fn stats(&self) -> Stats {
+        self.inner.parts.handle.stats()
+    }
+
+    /// Ends everything: running answers end `cancelled`. Returns at once; may be called twice.
+    pub fn close(&self) {
+        self.inner.parts.prepare.close();
+        self.inner.parts.handle.close();
+    }
+
+    /// Blocks until the engine's thread has ended after [`close`](Self::close).
+    pub fn wait_closed(&self) {
+        self.inner.parts.handle.wait_closed(CLOSE_MOST);
+        registry::remove(&self.inner.parts.handle);
+    }
+}
+
+type EmbedDone = Box<dyn FnOnce(Result<Vec<Vec<f32>>, Error>) + Send>;
+
+/// Embeds group after group, each as one call to the engine.
+fn embed_groups(handle: ModelHandle, mut rest: Vec<Vec<Token>>, mut vectors: Vec<Vec<f32>>, done: EmbedDone) {
+    if rest.is_empty() {
+        return done(Ok(vectors));
+    }
+    let later = rest.split_off(rest.len().min(EMBED_GROUP));
+    let next = handle.clone();
+    handle.call(move |engine| match engine.and_then(|engine| engine.embed(&rest)) {
+        Ok(group) => {
+            vectors.extend(group);
+            embed_groups(next, later, vectors, done);
+        }
+        Err(error) => done(Err(error)),
+    });
+}
+
+/// A seed for requests that bring none.
+fn random_seed() -> u32 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::thread::current().id()) as u32
+}
