@@ -45,6 +45,8 @@ pub(crate) struct ContextOptions {
     pub(crate) threads: u32,
     pub(crate) threads_batch: u32,
     pub(crate) kv_type: KvType,
+    /// `None` is on where the model allows it.
+    pub(crate) flash_attention: Option<bool>,
     /// `Some`: make embeddings, pooled like this.
     pub(crate) pooling: Option<sys::llama_pooling_type>,
 }
@@ -94,6 +96,11 @@ impl Context {
         params.type_k = options.kv_type.raw();
         params.type_v = options.kv_type.raw();
         params.kv_unified = true;
+        params.flash_attn_type = match options.flash_attention {
+            None => sys::LLAMA_FLASH_ATTN_TYPE_AUTO,
+            Some(true) => sys::LLAMA_FLASH_ATTN_TYPE_ENABLED,
+            Some(false) => sys::LLAMA_FLASH_ATTN_TYPE_DISABLED,
+        };
         params.abort_callback = Some(is_aborted);
         params.abort_callback_data = Arc::as_ptr(&abort).cast_mut().cast();
         if let Some(pooling) = options.pooling {

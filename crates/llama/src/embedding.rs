@@ -61,6 +61,7 @@ impl Embedder {
             threads,
             threads_batch: threads,
             kv_type: KvType::F16,
+            flash_attention: None,
             pooling: Some(pooling),
         };
         let context = Context::new(model, &options, abort)?;

@@ -38,6 +38,8 @@ pub struct EngineOptions {
     pub threads_batch: u32,
     /// How the cache is stored.
     pub kv_type: KvType,
+    /// Flash attention on or off; `None` is on where the model allows it.
+    pub flash_attention: Option<bool>,
     /// How embeddings are pooled.
     pub pooling: Pooling,
     /// Whether the file names a pooling of its own.
@@ -120,6 +122,7 @@ impl LlamaEngine {
                     threads: options.threads,
                     threads_batch: options.threads_batch,
                     kv_type: options.kv_type,
+                    flash_attention: options.flash_attention,
                     pooling: None,
                 };
                 log::send_to(options.log.clone());

@@ -44,6 +44,10 @@ impl Plan {
             let message = format!("must be at least max_sequences ({sequences}), got {batch}");
             return Err(Error::option("batch_size", message));
         }
+        if options.flash_attention == Some(false) && kv_type != KvType::F16 {
+            let message = "must be f16 without flash attention";
+            return Err(Error::option("kv_cache_type", message));
+        }
         let threads = threads("threads", options.threads, machine)?.unwrap_or(machine.threads);
         let threads_batch = threads_batch(options, machine)?.unwrap_or(threads);
         let asked = whole("context_size", options.context_size)?;

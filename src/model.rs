@@ -1,0 +1,221 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use napi::Env;
+use napi::bindgen_prelude::{Either, Float32Array, Function, Null, Object, Uint32Array};
+use napi_derive::napi;
+use rkllmjs_chat::{Messages, RenderOptions};
+use rkllmjs_core::{Error, GenerateOptions, Special};
+use rkllmjs_runtime::{Model, PromptInput};
+
+use crate::deferred::promise;
+use crate::environment::Environment;
+use crate::error::{NativeResult, as_value};
+use crate::generation::NativeGeneration;
+use crate::options::NativeGenerateOptions;
+use crate::ready::{NativeReady, ReadyQueue};
+use napi::threadsafe_function::UnknownReturnValue;
+
+/// A running model.
+#[napi]
+pub struct NativeModel {
+    model: Model,
+    ready: Arc<ReadyQueue>,
+    environment: Environment,
+    number: u32,
+    closed: Arc<AtomicBool>,
+}
+
+/// Vectors of several texts.
+#[napi(object)]
+pub struct NativeEmbeddings {
+    /// One a text, not normalised.
+    pub vectors: Vec<Float32Array>,
+    /// Tokens of all texts.
+    pub prompt_tokens: f64,
+}
+
+/// A look at the work going on.
+#[napi(object)]
+#[derive(Debug)]
+#[expect(missing_docs, reason = "documented in the TypeScript stats")]
+pub struct NativeStats {
+    pub waiting: u32,
+    pub running: u32,
+    pub paused: u32,
+    pub max_sequences: u32,
+    pub kv_cells_used: u32,
+    pub kv_cells: u32,
+    pub steps: f64,
+    pub requests: f64,
+    pub prompt_tokens: f64,
+    pub completion_tokens: f64,
+    pub tokens_per_second: f64,
+}
+
+impl NativeModel {
+    pub(crate) fn new(model: Model, environment: Environment) -> Self {
+        let number = environment.add_model(&model);
+        Self { model, ready: Arc::default(), environment, number, closed: Arc::default() }
+    }
+
+    fn begin(&self, prompt: PromptInput, options: NativeGenerateOptions) -> Result<NativeGeneration, Error> {
+        let id = self.ready.next_id();
+        let options = GenerateOptions::from(options);
+        let generation = Arc::new(self.model.generate(prompt, &options, self.ready.notifier(id))?);
+        self.ready.insert(id, Arc::clone(&generation));
+        Ok(NativeGeneration { id, generation })
+    }
+}
+
+impl Drop for NativeModel {
+    fn drop(&mut self) {
+        // Collected as garbage: nobody can reach it any more.
+        self.environment.remove_model(self.number);
+        self.model.close();
+    }
+}
+
+fn conversation(messages: &str, options: &str) -> Result<(Messages, RenderOptions), Error> {
+    Ok((Messages::from_json(messages)?, RenderOptions::from_json(options)?))
+}
+
+#[napi]
+impl NativeModel {
+    /// Makes `onReady` hear of every generation, on this thread. To be called once, before the first.
+    #[napi(catch_unwind)]
+    pub fn attach(&self, on_ready: Function<'_, Vec<NativeReady>, UnknownReturnValue>) -> napi::Result<()> {
+        self.ready.attach(&on_ready)
+    }
+
+    /// Starts an answer to a raw prompt.
+    #[napi(catch_unwind)]
+    pub fn generate(
+        &self,
+        prompt: Either<String, Uint32Array>,
+        options: NativeGenerateOptions,
+    ) -> NativeResult<NativeGeneration> {
+        let prompt = match prompt {
+            Either::A(text) => PromptInput::Text(text),
+            Either::B(tokens) => PromptInput::Tokens(tokens.to_vec()),
+        };
+        as_value(self.begin(prompt, options))
+    }
+
+    /// Starts an answer to a conversation, given as JSON.
+    #[napi(catch_unwind)]
+    pub fn chat(
+        &self,
+        messages: String,
+        chat_options: String,
+        options: NativeGenerateOptions,
+    ) -> NativeResult<NativeGeneration> {
+        let prompt = conversation(&messages, &chat_options);
+        as_value(prompt.and_then(|(messages, render)| self.begin(PromptInput::Messages(messages, render), options)))
+    }
+
+    /// The tokens of a text.
+    #[napi(catch_unwind)]
+    pub fn tokenize(&self, text: String, add_special: bool, parse_special: bool) -> NativeResult<Uint32Array> {
+        let special = Special { add: add_special, parse: parse_special };
+        as_value(self.model.tokenize(&text, special).map(Uint32Array::from))
+    }
+
+    /// The text of tokens.
+    #[napi(catch_unwind)]
+    pub fn detokenize(&self, tokens: Uint32Array) -> NativeResult<String> {
+        as_value(self.model.detokenize(&tokens))
+    }
+
+    /// A conversation as the text of a prompt.
+    #[napi(catch_unwind)]
+    pub fn apply_chat_template(&self, messages: String, chat_options: String) -> NativeResult<String> {
+        let rendered = conversation(&messages, &chat_options)
+            .and_then(|(messages, render)| self.model.apply_chat_template(&messages, &render));
+        as_value(rendered)
+    }
+
+    /// How many tokens a conversation takes.
+    #[napi(catch_unwind)]
+    pub fn count_tokens(&self, messages: String, chat_options: String) -> NativeResult<u32> {
+        let count = conversation(&messages, &chat_options)
+            .and_then(|(messages, render)| self.model.count_tokens(&messages, &render));
+        as_value(count.map(|count| u32::try_from(count).unwrap_or(u32::MAX)))
+    }
+
+    /// The vectors of several texts.
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeEmbeddings | NativeError>")]
+    pub fn embed<'env>(&self, env: &'env Env, inputs: Vec<String>) -> napi::Result<Object<'env>> {
+        let (deferred, promise) = promise::<NativeResult<NativeEmbeddings>>(env)?;
+        self.model.embed(inputs, move |result| {
+            deferred.resolve(as_value(result.map(|(vectors, prompt_tokens)| NativeEmbeddings {
+                vectors: vectors.into_iter().map(Float32Array::from).collect(),
+                prompt_tokens: prompt_tokens as f64,
+            })));
+        });
+        Ok(promise)
+    }
+
+    /// Loads an adapter under a name.
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeError | null>")]
+    pub fn load_lora<'env>(&self, env: &'env Env, name: String, path: String) -> napi::Result<Object<'env>> {
+        let (deferred, promise) = promise::<NativeResult<Null>>(env)?;
+        self.model.load_adapter(name, PathBuf::from(path), move |result| {
+            deferred.resolve(as_value(result.map(|()| Null)));
+        });
+        Ok(promise)
+    }
+
+    /// Unloads an adapter; whether it was there.
+    #[napi(catch_unwind, ts_return_type = "Promise<boolean | NativeError>")]
+    pub fn unload_lora<'env>(&self, env: &'env Env, name: String) -> napi::Result<Object<'env>> {
+        let (deferred, promise) = promise::<NativeResult<bool>>(env)?;
+        self.model.unload_adapter(name, move |result| deferred.resolve(as_value(result)));
+        Ok(promise)
+    }
+
+    /// What the model is and how it runs, as JSON.
+    #[napi(catch_unwind)]
+    pub fn info(&self) -> String {
+        self.model.info().to_string()
+    }
+
+    /// A look at the work going on.
+    #[napi(catch_unwind)]
+    pub fn stats(&self) -> NativeStats {
+        let stats = self.model.stats();
+        NativeStats {
+            waiting: stats.waiting,
+            running: stats.running,
+            paused: stats.paused,
+            max_sequences: stats.sequences,
+            kv_cells_used: stats.cells_used,
+            kv_cells: stats.cells,
+            steps: stats.steps as f64,
+            requests: stats.requests as f64,
+            prompt_tokens: stats.prompt_tokens as f64,
+            completion_tokens: stats.completion_tokens as f64,
+            tokens_per_second: stats.tokens_per_second,
+        }
+    }
+
+    /// Ends everything and resolves once the engine's thread has ended. May be called again.
+    #[napi(catch_unwind, ts_return_type = "Promise<null>")]
+    pub fn close<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
+        let (deferred, promise) = promise::<NativeResult<Null>>(env)?;
+        self.model.close();
+        let first = !self.closed.swap(true, Ordering::SeqCst);
+        let (model, environment, number) = (self.model.clone(), self.environment.clone(), self.number);
+        let wait = move || {
+            model.wait_closed();
+            if first {
+                environment.remove_model(number);
+            }
+            deferred.resolve(Either::B(Null));
+        };
+        let thread = std::thread::Builder::new().name("rkllmjs-close".to_owned()).spawn(wait);
+        thread.map(|_| promise).map_err(|e| napi::Error::from_reason(format!("no thread to close the model: {e}")))
+    }
+}
+
