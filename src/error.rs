@@ -84,7 +84,8 @@ pub(crate) fn camel_case(name: &str) -> String {
 /// Writes the names of options inside a message as JavaScript does.
 fn with_camel_case_names(message: &str) -> String {
     let names = rkllmjs_core::OPTIONS.iter().chain(&rkllmjs_runtime::LOAD_OPTIONS).map(|fact| fact.name);
-    let others = rkllmjs_core::SAMPLER_NAMES.iter().map(|&(name, _)| name).chain(["ignore_eos", "kv_cache_type"]);
+    let others =
+        rkllmjs_core::SAMPLER_NAMES.iter().map(|&(name, _)| name).chain(["ignore_eos", "kv_cache_type"]);
     names.chain(others).filter(|name| name.contains('_')).fold(message.to_owned(), |text, name| {
         if text.contains(name) { text.replace(name, &camel_case(name)) } else { text }
     })

@@ -86,7 +86,6 @@ pub struct NativeLogprob {
 /// Tokens used.
 #[napi(object)]
 #[derive(Debug)]
-#[expect(missing_docs, reason = "documented in the TypeScript result")]
 pub struct NativeUsage {
     pub prompt_tokens: f64,
     pub completion_tokens: f64,
@@ -96,7 +95,6 @@ pub struct NativeUsage {
 /// Time used, in milliseconds, and the rates that follow.
 #[napi(object)]
 #[derive(Debug)]
-#[expect(missing_docs, reason = "documented in the TypeScript result")]
 pub struct NativeTimings {
     pub queue_ms: f64,
     pub prefill_ms: f64,

@@ -3,14 +3,26 @@
 //! Everything that may fail answers with a value, [`NativeError`](error::NativeError) or the result,
 //! because a rejected promise loses the code and an exception loses the stack of its caller.
 
-mod deferred;
-mod environment;
-mod error;
-mod generation;
-mod load;
-mod model;
-mod options;
-mod ready;
+#![expect(missing_docs, reason = "plain numbers are documented where users meet them, in TypeScript")]
+#![expect(missing_debug_implementations, reason = "napi's own types have none")]
+#![expect(clippy::needless_pass_by_value, reason = "napi hands arguments over by value")]
+
+/// Promises that any thread may settle.
+pub mod deferred;
+/// What one JavaScript thread has started, and the end of it.
+pub mod environment;
+/// Failures as values.
+pub mod error;
+/// One request in flight.
+pub mod generation;
+/// Loading and inspecting files.
+pub mod load;
+/// A running model.
+pub mod model;
+/// Options as JavaScript writes them.
+pub mod options;
+/// News for JavaScript, many at once.
+pub mod ready;
 
 use napi_derive::napi;
 

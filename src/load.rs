@@ -53,8 +53,10 @@ pub fn load_model(
     let cancelled = Arc::new(AtomicBool::new(false));
     let mut hooks = Hooks { cancelled: Arc::clone(&cancelled), ..Hooks::default() };
     if let Some(on_progress) = on_progress {
-        let callback: OnProgress =
-            on_progress.build_threadsafe_function::<f64>().weak::<true>().build_callback(|ctx| Ok(ctx.value))?;
+        let callback: OnProgress = on_progress
+            .build_threadsafe_function::<f64>()
+            .weak::<true>()
+            .build_callback(|ctx| Ok(ctx.value))?;
         hooks.progress = Arc::new(move |fraction| {
             callback.call(f64::from(fraction), ThreadsafeFunctionCallMode::NonBlocking);
         });
@@ -104,7 +106,8 @@ impl Job {
             self.environment.remove_load(&self.hooks.cancelled);
             deferred.resolve(as_value(loaded.map(|model| NativeModel::new(model, self.environment))));
         };
-        let thread = std::thread::Builder::new().name("rkllmjs-load".to_owned()).stack_size(16 << 20).spawn(work);
+        let thread =
+            std::thread::Builder::new().name("rkllmjs-load".to_owned()).stack_size(16 << 20).spawn(work);
         thread.map(|_| ()).map_err(|e| napi::Error::from_reason(format!("no thread to load the model: {e}")))
     }
 
@@ -124,4 +127,3 @@ pub fn inspect(env: &Env, path: String) -> napi::Result<Object<'_>> {
     let thread = std::thread::Builder::new().name("rkllmjs-inspect".to_owned()).spawn(work);
     thread.map(|_| promise).map_err(|e| napi::Error::from_reason(format!("no thread to read the file: {e}")))
 }
-

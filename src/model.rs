@@ -39,7 +39,6 @@ pub struct NativeEmbeddings {
 /// A look at the work going on.
 #[napi(object)]
 #[derive(Debug)]
-#[expect(missing_docs, reason = "documented in the TypeScript stats")]
 pub struct NativeStats {
     pub waiting: u32,
     pub running: u32,
@@ -112,12 +111,20 @@ impl NativeModel {
         options: NativeGenerateOptions,
     ) -> NativeResult<NativeGeneration> {
         let prompt = conversation(&messages, &chat_options);
-        as_value(prompt.and_then(|(messages, render)| self.begin(PromptInput::Messages(messages, render), options)))
+        as_value(
+            prompt
+                .and_then(|(messages, render)| self.begin(PromptInput::Messages(messages, render), options)),
+        )
     }
 
     /// The tokens of a text.
     #[napi(catch_unwind)]
-    pub fn tokenize(&self, text: String, add_special: bool, parse_special: bool) -> NativeResult<Uint32Array> {
+    pub fn tokenize(
+        &self,
+        text: String,
+        add_special: bool,
+        parse_special: bool,
+    ) -> NativeResult<Uint32Array> {
         let special = Special { add: add_special, parse: parse_special };
         as_value(self.model.tokenize(&text, special).map(Uint32Array::from))
     }
@@ -215,7 +222,8 @@ impl NativeModel {
             deferred.resolve(Either::B(Null));
         };
         let thread = std::thread::Builder::new().name("rkllmjs-close".to_owned()).spawn(wait);
-        thread.map(|_| promise).map_err(|e| napi::Error::from_reason(format!("no thread to close the model: {e}")))
+        thread
+            .map(|_| promise)
+            .map_err(|e| napi::Error::from_reason(format!("no thread to close the model: {e}")))
     }
 }
-

@@ -5,7 +5,6 @@ use rkllmjs_runtime::LoadOptions;
 /// Load options; every range is checked behind this border.
 #[napi(object)]
 #[derive(Debug, Default)]
-#[expect(missing_docs, reason = "documented where users meet them, in the TypeScript options")]
 pub struct NativeLoadOptions {
     pub context_size: Option<f64>,
     pub kv_cells: Option<f64>,
@@ -49,7 +48,6 @@ impl From<NativeLoadOptions> for LoadOptions {
 /// Generation options; every range is checked behind this border.
 #[napi(object)]
 #[derive(Debug, Default)]
-#[expect(missing_docs, reason = "documented where users meet them, in the TypeScript options")]
 pub struct NativeGenerateOptions {
     pub max_tokens: Option<f64>,
     pub temperature: Option<f64>,

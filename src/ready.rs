@@ -36,7 +36,10 @@ pub(crate) struct ReadyQueue {
 }
 
 impl ReadyQueue {
-    pub(crate) fn attach(self: &Arc<Self>, on_ready: &Function<'_, Vec<NativeReady>, UnknownReturnValue>) -> napi::Result<()> {
+    pub(crate) fn attach(
+        self: &Arc<Self>,
+        on_ready: &Function<'_, Vec<NativeReady>, UnknownReturnValue>,
+    ) -> napi::Result<()> {
         let queue = Arc::downgrade(self);
         let callback = on_ready
             .build_threadsafe_function::<()>()

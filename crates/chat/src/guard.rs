@@ -54,7 +54,8 @@ impl Guard {
     }
 
     fn mark_text(&self, text: &str, mark: char) -> String {
-        let mut cuts: Vec<usize> = self.finder.find_overlapping_iter(text).map(|found| found.start()).collect();
+        let mut cuts: Vec<usize> =
+            self.finder.find_overlapping_iter(text).map(|found| found.start()).collect();
         cuts.extend(self.beginnings_at_end(text));
         cuts.sort_unstable();
         cuts.dedup();

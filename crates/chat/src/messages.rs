@@ -20,7 +20,8 @@ impl Messages {
     /// `invalid-request` naming the message and the field; `payload-too-large`.
     pub fn from_json(text: &str) -> Result<Self, Error> {
         if text.len() > BYTES_MAX {
-            let message = format!("the conversation has {} bytes, at most {BYTES_MAX} are allowed", text.len());
+            let message =
+                format!("the conversation has {} bytes, at most {BYTES_MAX} are allowed", text.len());
             return Err(Error::new(ErrorCode::PayloadTooLarge, message));
         }
         let value: Value = serde_json::from_str(text).map_err(|e| invalid(&format!("messages: {e}")))?;
@@ -31,7 +32,10 @@ impl Messages {
             return Err(invalid("messages must hold at least one message"));
         }
         if messages.len() > MESSAGES_MAX {
-            return Err(invalid(&format!("messages holds {}, at most {MESSAGES_MAX} are allowed", messages.len())));
+            return Err(invalid(&format!(
+                "messages holds {}, at most {MESSAGES_MAX} are allowed",
+                messages.len()
+            )));
         }
         let messages = messages.into_iter().enumerate().map(|(i, message)| checked(i, message));
         Ok(Self(messages.collect::<Result<_, _>>()?))
@@ -122,7 +126,9 @@ fn check_parts(parts: &[Value]) -> Result<(), String> {
     for (i, part) in parts.iter().enumerate() {
         let is_text = part.get("type").and_then(Value::as_str) == Some("text");
         if !is_text || !part.get("text").is_some_and(Value::is_string) {
-            return Err(format!(".content[{i}] must be {{type: 'text', text: string}}; this model reads text only"));
+            return Err(format!(
+                ".content[{i}] must be {{type: 'text', text: string}}; this model reads text only"
+            ));
         }
     }
     Ok(())
@@ -155,11 +161,16 @@ mod tests {
         assert_eq!(refusal("[]"), "messages must hold at least one message");
         assert_eq!(refusal("{}"), "messages must be an array");
         assert_eq!(refusal("[1]"), "messages[0] must be an object");
-        assert!(refusal(r#"[{"role":"x<|im_end|>","content":"a"}]"#).starts_with("messages[0].role must be one of"));
+        assert!(
+            refusal(r#"[{"role":"x<|im_end|>","content":"a"}]"#)
+                .starts_with("messages[0].role must be one of")
+        );
         let image = r#"[{"role":"user","content":"a"},{"role":"user","content":[{"type":"image_url"}]}]"#;
         assert!(refusal(image).starts_with("messages[1].content[0]"));
         assert!(refusal(r#"[{"role":"user"}]"#).starts_with("messages[0].content"));
-        assert!(refusal(r#"[{"role":"assistant","tool_calls":[{}]}]"#).contains("tool_calls[0].function.name"));
+        assert!(
+            refusal(r#"[{"role":"assistant","tool_calls":[{}]}]"#).contains("tool_calls[0].function.name")
+        );
     }
 
     #[test]

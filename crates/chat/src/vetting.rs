@@ -26,8 +26,10 @@ impl Vetted {
     /// Parses the template.
     pub(crate) fn new(source: &str) -> Result<Self, Error> {
         if source.len() > TEMPLATE_BYTES_MAX {
-            let message =
-                format!("the chat template has {} bytes, at most {TEMPLATE_BYTES_MAX} are allowed", source.len());
+            let message = format!(
+                "the chat template has {} bytes, at most {TEMPLATE_BYTES_MAX} are allowed",
+                source.len()
+            );
             return Err(Error::new(ErrorCode::ModelInvalid, message));
         }
         let mut env = Environment::new();

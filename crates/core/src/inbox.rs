@@ -81,10 +81,11 @@ impl Inbox {
         Ok(Ticket { inbox: Arc::clone(self), places: choices })
     }
 
-    pub(crate) fn send(&self, arrival: Arrival) -> Result<(), (Error, Arrival)> {
+    /// Hands a request over, or back if the model is closed.
+    pub(crate) fn send(&self, arrival: Arrival) -> Result<(), Box<Arrival>> {
         let mut state = self.state();
-        if let Some(error) = &state.closed {
-            return Err((error.clone(), arrival));
+        if state.closed.is_some() {
+            return Err(Box::new(arrival));
         }
         state.arrivals.push_back(arrival);
         drop(state);
@@ -146,9 +147,8 @@ impl Inbox {
     /// Sleeps until something arrives, changes or `most` has passed.
     pub(crate) fn wait(&self, most: Option<Duration>) {
         let state = self.state();
-        let idle = |s: &mut State| {
-            s.arrivals.is_empty() && s.calls.is_empty() && !s.poked && s.closed.is_none()
-        };
+        let idle =
+            |s: &mut State| s.arrivals.is_empty() && s.calls.is_empty() && !s.poked && s.closed.is_none();
         match most {
             Some(most) => drop(self.changed.wait_timeout_while(state, most, idle)),
             None => drop(self.changed.wait_while(state, idle)),

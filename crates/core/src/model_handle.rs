@@ -253,7 +253,7 @@ impl Submission {
         }
         let Job { id, delivery, control, ticket, called_at, .. } = job;
         let arrival = Arrival { id, request, delivery, ticket, called_at };
-        if let Err((_, arrival)) = control.inbox.send(arrival) {
+        if let Err(arrival) = control.inbox.send(arrival) {
             // Closed in between: as with every running answer, that is a cancellation.
             arrival.delivery.finish(ending(None, arrival.called_at));
         }

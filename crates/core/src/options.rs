@@ -50,17 +50,59 @@ pub const OPTIONS: [OptionFact; 28] = [
     real("top_p", "0.95", 0.0, 1.0, "Keeps the smallest set with this much probability; 1 keeps all."),
     real("min_p", "0.05", 0.0, 1.0, "Keeps tokens with at least this share of the best one's probability."),
     real("typical_p", "1", 0.0, 1.0, "Keeps the locally typical set of this mass; 1 keeps all."),
-    real("top_n_sigma", "0", 0.0, 1e6, "Keeps logits within this many standard deviations of the best; 0 is off."),
-    real("xtc_probability", "0", 0.0, 1.0, "Chance of dropping all top choices but the least likely; 0 is off."),
+    real(
+        "top_n_sigma",
+        "0",
+        0.0,
+        1e6,
+        "Keeps logits within this many standard deviations of the best; 0 is off.",
+    ),
+    real(
+        "xtc_probability",
+        "0",
+        0.0,
+        1.0,
+        "Chance of dropping all top choices but the least likely; 0 is off.",
+    ),
     real("xtc_threshold", "0.1", 0.0, 1.0, "Probability that makes a top choice; above 0.5 XTC is off."),
-    real("dynatemp_range", "0", 0.0, 100.0, "Half-width of the temperature's dynamic range; 0 keeps it fixed."),
+    real(
+        "dynatemp_range",
+        "0",
+        0.0,
+        100.0,
+        "Half-width of the temperature's dynamic range; 0 keeps it fixed.",
+    ),
     real("repeat_penalty", "1", 0.01, 100.0, "Weakens recent tokens by this factor; 1 is off."),
-    whole("repeat_last_n", "64", -1.0, 1_048_576.0, "How many recent tokens the penalties look at; -1 is the whole context."),
-    real("frequency_penalty", "0", -100.0, 100.0, "Subtracted from a token's logit once per recent occurrence."),
+    whole(
+        "repeat_last_n",
+        "64",
+        -1.0,
+        1_048_576.0,
+        "How many recent tokens the penalties look at; -1 is the whole context.",
+    ),
+    real(
+        "frequency_penalty",
+        "0",
+        -100.0,
+        100.0,
+        "Subtracted from a token's logit once per recent occurrence.",
+    ),
     real("presence_penalty", "0", -100.0, 100.0, "Subtracted from a token's logit if it occurred recently."),
-    real("dry_multiplier", "0", 0.0, 100.0, "Strength of the DRY penalty against repeated passages; 0 is off."),
+    real(
+        "dry_multiplier",
+        "0",
+        0.0,
+        100.0,
+        "Strength of the DRY penalty against repeated passages; 0 is off.",
+    ),
     real("dry_base", "1.75", 1.0, 100.0, "Growth of the DRY penalty per repeated token."),
-    whole("dry_allowed_length", "2", 0.0, 1_048_576.0, "Repeats up to this long are free of the DRY penalty."),
+    whole(
+        "dry_allowed_length",
+        "2",
+        0.0,
+        1_048_576.0,
+        "Repeats up to this long are free of the DRY penalty.",
+    ),
     whole("mirostat", "0", 0.0, 2.0, "1 or 2: Mirostat of that version instead of the truncating samplers."),
     real("mirostat_tau", "5", 0.0, 1000.0, "Mirostat's target surprise in bits."),
     real("mirostat_eta", "0.1", 0.0, 10.0, "Mirostat's learning rate."),
@@ -69,7 +111,13 @@ pub const OPTIONS: [OptionFact; 28] = [
     whole("n", "1", 1.0, 64.0, "How many answers."),
     whole("priority", "0", -1_000_000.0, 1_000_000.0, "Higher runs earlier."),
     real("timeout_ms", "none", 1.0, 604_800_000.0, "Ends `deadline-exceeded` this long after the call."),
-    real("reader_timeout_ms", "60000", 1.0, 604_800_000.0, "How long an answer may stay unread while others wait."),
+    real(
+        "reader_timeout_ms",
+        "60000",
+        1.0,
+        604_800_000.0,
+        "How long an answer may stay unread while others wait.",
+    ),
     real("logit_bias", "none", -1e9, 1e9, "Added to the logits of single tokens."),
     real("lora", "none", -1e6, 1e6, "Adapters to run under, with their scales."),
 ];
@@ -308,8 +356,10 @@ fn too_many(name: &'static str, most: usize, got: usize) -> Error {
 /// A token's number inside the vocabulary.
 fn checked_token(name: &'static str, token: f64, vocabulary_size: u32) -> Result<Token, Error> {
     if token.fract() != 0.0 || !(token >= 0.0 && token < f64::from(vocabulary_size)) {
-        let message =
-            format!("has {token}, which is no token: the vocabulary holds 0 to {}", vocabulary_size.saturating_sub(1));
+        let message = format!(
+            "has {token}, which is no token: the vocabulary holds 0 to {}",
+            vocabulary_size.saturating_sub(1)
+        );
         return Err(Error::option(name, message));
     }
     Ok(token as Token)

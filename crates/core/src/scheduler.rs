@@ -6,8 +6,7 @@ use crate::delivery::Delivery;
 use crate::inbox::{Arrival, Ticket};
 use crate::sequence::Sequence;
 use crate::{
-    Batch, Engine, Error, ErrorCode, Limits, Outcome, Request, Run, Sampled, SequenceId,
-    Timings, Usage,
+    Batch, Engine, Error, ErrorCode, Limits, Outcome, Request, Run, Sampled, SequenceId, Timings, Usage,
 };
 
 /// A prefill this long is worth stopping in the middle when its request is cancelled.
@@ -165,7 +164,9 @@ impl Scheduler {
         let others_wait = !self.waiting.is_empty();
         let unread = self.parked.iter().chain(self.running.iter().filter(|_| others_wait));
         let late: Vec<u64> = unread
-            .filter(|s| s.paused_since.is_some_and(|since| now.duration_since(since) >= s.request.reader_timeout))
+            .filter(|s| {
+                s.paused_since.is_some_and(|since| now.duration_since(since) >= s.request.reader_timeout)
+            })
             .map(|s| s.answer)
             .collect();
         for id in late {
@@ -300,7 +301,13 @@ impl Scheduler {
     }
 
     /// Ends an answer with all its sequences; without an error, what is not finished is cancelled.
-    pub(crate) fn end_answer(&mut self, id: u64, error: Option<Error>, now: Instant, engine: &mut dyn Engine) {
+    pub(crate) fn end_answer(
+        &mut self,
+        id: u64,
+        error: Option<Error>,
+        now: Instant,
+        engine: &mut dyn Engine,
+    ) {
         let Some(answer) = self.answers.remove(&id) else { return };
         let mut left: Vec<Sequence> = self.running.extract_if(.., |s| s.answer == id).collect();
         left.extend(self.parked.extract_if(.., |s| s.answer == id));
@@ -423,4 +430,3 @@ fn outcome(answer: &Answer, error: Option<Error>, now: Instant) -> Outcome {
         },
     }
 }
-

@@ -45,7 +45,10 @@ impl Worker {
             }
         }));
         let error = ended.err().map(|panic| {
-            let error = Error::new(ErrorCode::Internal, format!("the engine's thread panicked: {}", text_of(&*panic)));
+            let error = Error::new(
+                ErrorCode::Internal,
+                format!("the engine's thread panicked: {}", text_of(&*panic)),
+            );
             self.control.inbox.close(error.clone());
             error
         });

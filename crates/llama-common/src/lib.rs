@@ -60,7 +60,13 @@ impl Templates {
         let mut message = std::ptr::null_mut();
         // SAFETY: the strings end in NUL and live through the call; both out pointers are writable.
         let status = unsafe {
-            rkllmjs_chat_templates_new(source.as_ptr(), bos.as_ptr(), eos.as_ptr(), &raw mut templates, &raw mut message)
+            rkllmjs_chat_templates_new(
+                source.as_ptr(),
+                bos.as_ptr(),
+                eos.as_ptr(),
+                &raw mut templates,
+                &raw mut message,
+            )
         };
         finish(status, message)?;
         NonNull::new(templates).map(Self).ok_or_else(|| ChatError("no template came back".to_owned()))
@@ -98,8 +104,9 @@ pub fn parse(answer: &str, partial: bool, parameters: &str) -> Result<String, Ch
     let (answer, parameters) = (c_string(answer)?, c_string(parameters)?);
     let mut out = std::ptr::null_mut();
     // SAFETY: both strings end in NUL and live through the call; `out` is writable.
-    let status =
-        unsafe { rkllmjs_chat_parse(answer.as_ptr(), c_int::from(partial), parameters.as_ptr(), &raw mut out) };
+    let status = unsafe {
+        rkllmjs_chat_parse(answer.as_ptr(), c_int::from(partial), parameters.as_ptr(), &raw mut out)
+    };
     finish(status, out)
 }
 

@@ -25,7 +25,9 @@ pub fn at_exit(work: extern "C" fn()) {
 
 /// Which instruction sets this build of llama.cpp uses, in its own words.
 pub fn system_info() -> String {
-    // SAFETY: returns a pointer to a static string.
-    let text = unsafe { CStr::from_ptr(llama_cpp_sys_2::llama_print_system_info()) };
+    // SAFETY: a plain function.
+    let text = unsafe { llama_cpp_sys_2::llama_print_system_info() };
+    // SAFETY: it returns a pointer to a static string that ends in NUL.
+    let text = unsafe { CStr::from_ptr(text) };
     text.to_string_lossy().into_owned()
 }

@@ -84,7 +84,11 @@ unsafe extern "C" fn is_aborted(flag: *mut c_void) -> bool {
 }
 
 impl Context {
-    pub(crate) fn new(model: &Arc<Model>, options: &ContextOptions, abort: Arc<AtomicBool>) -> Result<Self, Error> {
+    pub(crate) fn new(
+        model: &Arc<Model>,
+        options: &ContextOptions,
+        abort: Arc<AtomicBool>,
+    ) -> Result<Self, Error> {
         // SAFETY: a plain function that returns a struct.
         let mut params = unsafe { sys::llama_context_default_params() };
         params.n_ctx = options.cells;
@@ -121,8 +125,11 @@ impl Context {
 
     fn attach_threads(&mut self, options: &ContextOptions) -> Result<(), Error> {
         let decode = ThreadPool::new(options.threads)?;
-        let prefill =
-            if options.threads_batch == options.threads { None } else { Some(ThreadPool::new(options.threads_batch)?) };
+        let prefill = if options.threads_batch == options.threads {
+            None
+        } else {
+            Some(ThreadPool::new(options.threads_batch)?)
+        };
         let prefill_raw = prefill.as_ref().map_or(decode.raw(), ThreadPool::raw);
         // SAFETY: both pools live as long as the context, which this value frees first.
         unsafe { sys::llama_attach_threadpool(self.raw(), decode.raw(), prefill_raw) };

@@ -157,7 +157,8 @@ impl LlamaEngine {
     }
 
     fn context(&mut self) -> Result<&mut Context, Error> {
-        let none = || Error::new(ErrorCode::Unsupported, "this model makes embeddings and cannot continue a text");
+        let none =
+            || Error::new(ErrorCode::Unsupported, "this model makes embeddings and cannot continue a text");
         self.context.as_mut().ok_or_else(none)
     }
 
@@ -269,7 +270,8 @@ impl Engine for LlamaEngine {
         self.context()?;
         let vocabulary = self.model.vocabulary_size();
         if let Some(wrong) = prompt.iter().find(|&&token| token >= vocabulary) {
-            let message = format!("has token {wrong}; the vocabulary ends at {}", vocabulary.saturating_sub(1));
+            let message =
+                format!("has token {wrong}; the vocabulary ends at {}", vocabulary.saturating_sub(1));
             return Err(Error::option("prompt", message));
         }
         let sampler = SequenceSampler::new(&self.model, sampling, prompt)?;
@@ -336,7 +338,10 @@ impl Engine for LlamaEngine {
 
     fn load_adapter(&mut self, name: &str, path: &Path) -> Result<(), Error> {
         if self.adapters.contains_key(name) {
-            return Err(Error::option("name", format!("{name:?} is taken by another adapter; unload that first")));
+            return Err(Error::option(
+                "name",
+                format!("{name:?} is taken by another adapter; unload that first"),
+            ));
         }
         let adapter = Adapter::load(&self.model, path)?;
         self.adapters.insert(name.to_owned(), adapter);
@@ -355,6 +360,7 @@ impl Engine for LlamaEngine {
 
 fn unknown_adapter(name: &str, loaded: &BTreeMap<String, Adapter>) -> Error {
     let names: Vec<&str> = loaded.keys().map(String::as_str).collect();
-    let have = if names.is_empty() { "none is loaded".to_owned() } else { format!("loaded: {}", names.join(", ")) };
+    let have =
+        if names.is_empty() { "none is loaded".to_owned() } else { format!("loaded: {}", names.join(", ")) };
     Error::option("lora", format!("names {name:?}, which is not loaded ({have})"))
 }

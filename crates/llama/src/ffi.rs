@@ -13,9 +13,20 @@ unsafe extern "C" {
         model: *mut sys::llama_model,
         params: *const sys::llama_context_params,
     ) -> *mut sys::llama_context;
-    pub(crate) fn rkllmjs_llama_decode(context: *mut sys::llama_context, batch: *const sys::llama_batch) -> i32;
-    pub(crate) fn rkllmjs_llama_encode(context: *mut sys::llama_context, batch: *const sys::llama_batch) -> i32;
-    pub(crate) fn rkllmjs_llama_remove(context: *mut sys::llama_context, sequence: i32, from: i32, to: i32) -> i32;
+    pub(crate) fn rkllmjs_llama_decode(
+        context: *mut sys::llama_context,
+        batch: *const sys::llama_batch,
+    ) -> i32;
+    pub(crate) fn rkllmjs_llama_encode(
+        context: *mut sys::llama_context,
+        batch: *const sys::llama_batch,
+    ) -> i32;
+    pub(crate) fn rkllmjs_llama_remove(
+        context: *mut sys::llama_context,
+        sequence: i32,
+        from: i32,
+        to: i32,
+    ) -> i32;
     pub(crate) fn rkllmjs_llama_clear(context: *mut sys::llama_context) -> i32;
     pub(crate) fn rkllmjs_llama_tokenize(
         vocab: *const sys::llama_vocab,
@@ -35,7 +46,10 @@ unsafe extern "C" {
         sampler: *mut sys::llama_sampler,
         candidates: *mut sys::llama_token_data_array,
     ) -> i32;
-    pub(crate) fn rkllmjs_llama_sampler_accept(sampler: *mut sys::llama_sampler, token: sys::llama_token) -> i32;
+    pub(crate) fn rkllmjs_llama_sampler_accept(
+        sampler: *mut sys::llama_sampler,
+        token: sys::llama_token,
+    ) -> i32;
     pub(crate) fn rkllmjs_llama_adapter_new(
         model: *mut sys::llama_model,
         path: *const c_char,
@@ -50,7 +64,9 @@ unsafe extern "C" {
 
 /// What the last call of this thread threw, empty if it did not.
 pub(crate) fn message() -> String {
-    // SAFETY: returns this thread's own buffer, always NUL-terminated.
-    let text = unsafe { CStr::from_ptr(rkllmjs_llama_message()) };
+    // SAFETY: a plain function.
+    let text = unsafe { rkllmjs_llama_message() };
+    // SAFETY: it returns this thread's own buffer, which always ends in NUL.
+    let text = unsafe { CStr::from_ptr(text) };
     text.to_string_lossy().into_owned()
 }

@@ -17,10 +17,14 @@ pub(crate) fn token_logprob(
     let describe = |token: Token, top: Vec<TokenLogprob>| TokenLogprob {
         token,
         bytes: tokenizer.piece(token, Special { add: false, parse: true }),
-        logprob: logits.get(token as usize).map_or(f32::NEG_INFINITY, |&x| (f64::from(x) - log_sum) as f32).min(0.0),
+        logprob: logits
+            .get(token as usize)
+            .map_or(f32::NEG_INFINITY, |&x| (f64::from(x) - log_sum) as f32)
+            .min(0.0),
         top,
     };
-    let alternatives = most_likely(logits, top as usize).into_iter().map(|t| describe(t, Vec::new())).collect();
+    let alternatives =
+        most_likely(logits, top as usize).into_iter().map(|t| describe(t, Vec::new())).collect();
     describe(token, alternatives)
 }
 

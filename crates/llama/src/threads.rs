@@ -19,9 +19,9 @@ impl ThreadPool {
         let mut params = unsafe { sys::ggml_threadpool_params_default(threads) };
         // SAFETY: the parameters are valid and only read.
         let pool = unsafe { sys::ggml_threadpool_new(&raw mut params) };
-        NonNull::new(pool)
-            .map(Self)
-            .ok_or_else(|| Error::new(ErrorCode::EngineFailed, format!("cannot start {threads} compute threads")))
+        NonNull::new(pool).map(Self).ok_or_else(|| {
+            Error::new(ErrorCode::EngineFailed, format!("cannot start {threads} compute threads"))
+        })
     }
 
     pub(crate) fn raw(&self) -> *mut sys::ggml_threadpool {

@@ -80,7 +80,9 @@ fn shown(value: &gguf::Value) -> Value {
     match value {
         gguf::Value::Bool(on) => json!(on),
         gguf::Value::Array(array) => shown_array(array),
-        number => number.u64().map(|n| json!(n)).or_else(|| number.f64().map(|n| json!(n))).unwrap_or(Value::Null),
+        number => {
+            number.u64().map(|n| json!(n)).or_else(|| number.f64().map(|n| json!(n))).unwrap_or(Value::Null)
+        }
     }
 }
 

@@ -7,22 +7,40 @@ use rkllmjs_core::{Error, ErrorCode, ModelHandle, ModelSettings, OptionFact, Tok
 use rkllmjs_gguf as gguf;
 use rkllmjs_llama::{self as llama, EngineOptions, LlamaEngine, LogSink, Pooling};
 
+use crate::file;
 use crate::info::describe;
 use crate::machine::machine;
 use crate::model::{Model, Parts};
 use crate::plan::Plan;
 use crate::prepare::Prepare;
 use crate::registry::{self, LoadGuard};
-use crate::file;
 
-const fn whole(name: &'static str, default: &'static str, min: f64, max: f64, meaning: &'static str) -> OptionFact {
+const fn whole(
+    name: &'static str,
+    default: &'static str,
+    min: f64,
+    max: f64,
+    meaning: &'static str,
+) -> OptionFact {
     OptionFact { name, default, min, max, whole: true, meaning }
 }
 
 /// Every numeric load option.
 pub const LOAD_OPTIONS: [OptionFact; 8] = [
-    whole("context_size", "what the model was trained on, at most 8192, less where memory is short", 8.0, 16_777_216.0, "Most tokens one request may hold, prompt and answer together."),
-    whole("kv_cells", "context_size × max_sequences, less where memory is short", 8.0, 67_108_864.0, "Tokens all running requests may hold together."),
+    whole(
+        "context_size",
+        "what the model was trained on, at most 8192, less where memory is short",
+        8.0,
+        16_777_216.0,
+        "Most tokens one request may hold, prompt and answer together.",
+    ),
+    whole(
+        "kv_cells",
+        "context_size × max_sequences, less where memory is short",
+        8.0,
+        67_108_864.0,
+        "Tokens all running requests may hold together.",
+    ),
     whole("max_sequences", "8", 1.0, 256.0, "Answers computed at the same time; more wait."),
     whole("max_queue", "256", 0.0, 65_536.0, "Answers that may wait; one more is `overloaded`."),
     whole("batch_size", "512", 1.0, 65_536.0, "Most tokens of one step, at least max_sequences."),
@@ -33,7 +51,10 @@ pub const LOAD_OPTIONS: [OptionFact; 8] = [
 
 /// Load options as a caller wrote them.
 #[derive(Debug, Clone, Default, PartialEq)]
-#[expect(missing_docs, reason = "each numeric field is a row of LOAD_OPTIONS; the others say it in their names")]
+#[expect(
+    missing_docs,
+    reason = "each numeric field is a row of LOAD_OPTIONS; the others say it in their names"
+)]
 pub struct LoadOptions {
     pub context_size: Option<f64>,
     pub kv_cells: Option<f64>,
@@ -92,7 +113,10 @@ pub fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<Model, 
     let weights = load_weights(path, options, gpu_layers, hooks)?;
     let only_reads = facts.is_encoder_only || options.embedding == Some(true);
     if weights.has_encoder() && weights.has_decoder() {
-        return Err(Error::new(ErrorCode::Unsupported, "models with an encoder and a decoder cannot be run yet"));
+        return Err(Error::new(
+            ErrorCode::Unsupported,
+            "models with an encoder and a decoder cannot be run yet",
+        ));
     }
     let engine = LlamaEngine::new(
         Arc::clone(&weights),
@@ -165,7 +189,10 @@ fn gpu_layers(value: Option<f64>) -> Result<u32, Error> {
         Some(n) if n.fract() == 0.0 && n > 0.0 && n <= 4096.0 => {
             Err(Error::unsupported("gpu_layers", "must be 0 or 'auto': this build has no GPU support"))
         }
-        Some(n) => Err(Error::option("gpu_layers", format!("must be 'auto' or a whole number from 0 to 4096, got {n}"))),
+        Some(n) => Err(Error::option(
+            "gpu_layers",
+            format!("must be 'auto' or a whole number from 0 to 4096, got {n}"),
+        )),
     }
 }
 

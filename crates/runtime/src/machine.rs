@@ -17,9 +17,14 @@ pub fn machine() -> Machine {
     let processors = allowed_processors();
     let fast = fast_processors(Path::new("/sys/devices/system/cpu"), &processors);
     // Respects the scheduler's affinity mask and the cgroup's quota.
-    let quota = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX));
+    let quota =
+        std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX));
     let count = u32::try_from(processors.len()).unwrap_or(u32::MAX).max(1);
-    Machine { processors: count.max(quota), threads: fast.min(quota).max(1), memory_available: memory_available() }
+    Machine {
+        processors: count.max(quota),
+        threads: fast.min(quota).max(1),
+        memory_available: memory_available(),
+    }
 }
 
 /// The numbers of the processors the scheduler may put this process on.
@@ -68,7 +73,8 @@ fn meminfo_available(meminfo: &str) -> Option<u64> {
 
 /// What a container's limit leaves; page cache counts as free because the kernel gives it back.
 fn cgroup_available(root: &Path) -> Option<u64> {
-    let number = |name: &str| -> Option<u64> { fs::read_to_string(root.join(name)).ok()?.trim().parse().ok() };
+    let number =
+        |name: &str| -> Option<u64> { fs::read_to_string(root.join(name)).ok()?.trim().parse().ok() };
     let limit = number("memory.max")?;
     let used = number("memory.current")?;
     let stat = fs::read_to_string(root.join("memory.stat")).unwrap_or_default();

@@ -93,8 +93,11 @@ impl Model {
         let (generation, submission) = parts.handle.begin(request.choices, notify)?;
         // Not `self`: a queued job must not keep a model open that its owner has let go of.
         let inner = Arc::downgrade(&self.inner);
-        parts.prepare.push(move || {
+        parts.prepare.push(move |taken| {
             let Some(inner) = inner.upgrade() else { return submission.cancel() };
+            if let Err(error) = taken {
+                return submission.fail(error);
+            }
             let model = Self { inner };
             model.start(submission, &prompt, |tokens| {
                 request.prompt = tokens;
@@ -135,8 +138,11 @@ impl Model {
             None => Ok(()),
             Some((name, _)) => {
                 let names: Vec<&str> = loaded.keys().map(String::as_str).collect();
-                let have =
-                    if names.is_empty() { "none is".to_owned() } else { format!("loaded: {}", names.join(", ")) };
+                let have = if names.is_empty() {
+                    "none is".to_owned()
+                } else {
+                    format!("loaded: {}", names.join(", "))
+                };
                 Err(Error::option("lora", format!("names {name:?}, which is not loaded ({have})")))
             }
         }
@@ -184,7 +190,10 @@ impl Model {
         let tokenizer = self.tokenizer()?;
         let size = tokenizer.vocabulary_size();
         if let Some(wrong) = tokens.iter().find(|&&token| token >= size) {
-            let message = format!("has {wrong}, which is no token: the vocabulary holds 0 to {}", size.saturating_sub(1));
+            let message = format!(
+                "has {wrong}, which is no token: the vocabulary holds 0 to {}",
+                size.saturating_sub(1)
+            );
             return Err(Error::option("tokens", message));
         }
         Ok(tokenizer.detokenize(tokens))
@@ -210,21 +219,40 @@ impl Model {
 
     /// Makes the vectors of `inputs`, not normalised, and how many tokens they had; `done` gets them
     /// on another thread.
-    pub fn embed(&self, inputs: Vec<String>, done: impl FnOnce(Result<(Vec<Vec<f32>>, u64), Error>) + Send + 'static) {
+    pub fn embed(
+        &self,
+        inputs: Vec<String>,
+        done: impl FnOnce(Result<(Vec<Vec<f32>>, u64), Error>) + Send + 'static,
+    ) {
         if inputs.is_empty() || inputs.len() > EMBED_INPUTS_MAX {
             let message = format!("must hold 1 to {EMBED_INPUTS_MAX} texts, got {}", inputs.len());
             return done(Err(Error::option("input", message)));
         }
-        let tokens: Result<Vec<Vec<Token>>, Error> =
-            inputs.iter().map(|text| self.tokenize(text, Special { add: true, parse: false })).collect();
-        match tokens {
-            Err(error) => done(Err(error)),
-            Ok(tokens) => {
-                let count = tokens.iter().map(|t| t.len() as u64).sum();
-                let handle = self.inner.parts.handle.clone();
-                embed_groups(handle, tokens, Vec::new(), Box::new(move |r| done(r.map(|v| (v, count)))));
+        let inner = Arc::downgrade(&self.inner);
+        self.inner.parts.prepare.push(move |taken| {
+            let model = inner.upgrade().map(|inner| Self { inner });
+            let tokens =
+                taken.and_then(|()| model.as_ref().map_or_else(|| Err(closed()), |m| m.all_tokens(&inputs)));
+            match (tokens, model) {
+                (Ok(tokens), Some(model)) => model.embed_tokens(tokens, done),
+                (Ok(_), None) => done(Err(closed())),
+                (Err(error), _) => done(Err(error)),
             }
-        }
+        });
+    }
+
+    fn all_tokens(&self, inputs: &[String]) -> Result<Vec<Vec<Token>>, Error> {
+        inputs.iter().map(|text| self.tokenize(text, Special { add: true, parse: false })).collect()
+    }
+
+    fn embed_tokens(
+        &self,
+        tokens: Vec<Vec<Token>>,
+        done: impl FnOnce(Result<(Vec<Vec<f32>>, u64), Error>) + Send + 'static,
+    ) {
+        let count = tokens.iter().map(|tokens| tokens.len() as u64).sum();
+        let done: EmbedDone = Box::new(move |vectors| done(vectors.map(|vectors| (vectors, count))));
+        embed_groups(&self.inner.parts.handle, tokens, Vec::new(), done);
     }
 
     /// Loads an adapter; `done` hears of it on another thread.
@@ -253,7 +281,10 @@ impl Model {
         }
         let loaded = self.adapters();
         if loaded.contains_key(name) {
-            return Err(Error::option("name", format!("{name:?} is taken by another adapter; unload that first")));
+            return Err(Error::option(
+                "name",
+                format!("{name:?} is taken by another adapter; unload that first"),
+            ));
         }
         if loaded.len() >= ADAPTERS_MAX {
             let message = format!("{ADAPTERS_MAX} adapters are loaded, which is the most; unload one first");
@@ -296,7 +327,12 @@ impl Model {
 type EmbedDone = Box<dyn FnOnce(Result<Vec<Vec<f32>>, Error>) + Send>;
 
 /// Embeds group after group, each as one call to the engine.
-fn embed_groups(handle: ModelHandle, mut rest: Vec<Vec<Token>>, mut vectors: Vec<Vec<f32>>, done: EmbedDone) {
+fn embed_groups(
+    handle: &ModelHandle,
+    mut rest: Vec<Vec<Token>>,
+    mut vectors: Vec<Vec<f32>>,
+    done: EmbedDone,
+) {
     if rest.is_empty() {
         return done(Ok(vectors));
     }
@@ -305,10 +341,14 @@ fn embed_groups(handle: ModelHandle, mut rest: Vec<Vec<Token>>, mut vectors: Vec
     handle.call(move |engine| match engine.and_then(|engine| engine.embed(&rest)) {
         Ok(group) => {
             vectors.extend(group);
-            embed_groups(next, later, vectors, done);
+            embed_groups(&next, later, vectors, done);
         }
         Err(error) => done(Err(error)),
     });
+}
+
+fn closed() -> Error {
+    Error::new(ErrorCode::Closed, "the model is closed")
 }
 
 /// A seed for requests that bring none.

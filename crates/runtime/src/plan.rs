@@ -153,7 +153,8 @@ fn kv_type(name: Option<&str>, facts: &Facts<'_>) -> Result<KvType, Error> {
     let odd = [facts.key_length, facts.value_length].into_iter().flatten().find(|length| length % 32 != 0);
     match odd {
         Some(length) => {
-            let message = format!("must be f16 for this model: its heads of {length} values do not fill blocks of 32");
+            let message =
+                format!("must be f16 for this model: its heads of {length} values do not fill blocks of 32");
             Err(Error::option("kv_cache_type", message))
         }
         None => Ok(kind),
@@ -171,7 +172,8 @@ fn tensor_type(kind: KvType) -> TensorType {
 fn threads(name: &'static str, value: Option<f64>, machine: &Machine) -> Result<Option<u32>, Error> {
     let Some(threads) = whole(name, value)? else { return Ok(None) };
     if threads > machine.processors {
-        let message = format!("must be at most {}, the processors of this process, got {threads}", machine.processors);
+        let message =
+            format!("must be at most {}, the processors of this process, got {threads}", machine.processors);
         return Err(Error::option(name, message));
     }
     Ok(Some(threads))
@@ -188,7 +190,10 @@ fn whole(name: &'static str, value: Option<f64>) -> Result<Option<u32>, Error> {
     let (min, max) = fact.map_or((0.0, f64::from(u32::MAX)), |fact| (fact.min, fact.max));
     // Written so that NaN, which is in no range, fails too.
     if value.fract() != 0.0 || !(value >= min && value <= max) {
-        return Err(Error::option(name, format!("must be a whole number between {min} and {max}, got {value}")));
+        return Err(Error::option(
+            name,
+            format!("must be a whole number between {min} and {max}, got {value}"),
+        ));
     }
     Ok(Some(value as u32))
 }
