@@ -6,7 +6,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=cpp");
     let source = llama_source()?;
     let mut build = cc::Build::new();
-    build.cpp(true).std("c++17").file("cpp/chat_shim.cpp").warnings(false);
+    build.cpp(true).std("c++17").file("cpp/chat_shim.cpp").file("cpp/limits.cpp").warnings(false);
     for folder in ["common", "include", "ggml/include", "vendor"] {
         build.include(source.join(folder));
     }

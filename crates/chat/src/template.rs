@@ -1,18 +1,22 @@
 use std::sync::{Mutex, PoisonError};
 
 use rkllmjs_core::{Error, ErrorCode, Special, Token, Tokenizer};
-use rkllmjs_llama_common::Templates;
+use rkllmjs_llama_common::{ChatError, Templates};
 use serde_json::{Value, json};
 
 use crate::guard::Guard;
-use crate::vetting::Vetted;
 use crate::{Messages, RenderOptions};
+
+/// Most bytes of a template; the longest known one has some 20,000.
+const TEMPLATE_BYTES_MAX: usize = 1 << 20;
+
+/// Most parts (spaces, operators, brackets) of one tag outside its strings; real ones have some 200.
+const TAG_PARTS_MAX: usize = 8192;
 
 /// A model's chat template, ready to render.
 #[derive(Debug)]
 pub struct ChatTemplate {
     source: String,
-    vetted: Vetted,
     guard: Guard,
     // One at a time: nothing says that llama.cpp's engine may run a template on two threads.
     rendering: Mutex<Option<Templates>>,
@@ -21,15 +25,22 @@ pub struct ChatTemplate {
 }
 
 impl ChatTemplate {
-    /// Parses `source` for the vocabulary of `tokenizer`.
+    /// Takes `source` for the vocabulary of `tokenizer`; it is parsed when it is first needed.
     ///
     /// # Errors
     ///
-    /// `model-invalid` if it is no template.
+    /// `model-invalid` if it is too long.
     pub fn new(source: &str, tokenizer: &dyn Tokenizer) -> Result<Self, Error> {
+        if source.len() > TEMPLATE_BYTES_MAX {
+            let message = format!(
+                "the chat template has {} bytes, at most {TEMPLATE_BYTES_MAX} are allowed",
+                source.len()
+            );
+            return Err(Error::new(ErrorCode::ModelInvalid, message));
+        }
+        check_tags(source)?;
         Ok(Self {
             source: source.to_owned(),
-            vetted: Vetted::new(source)?,
             guard: Guard::new(tokenizer.control_tokens())?,
             rendering: Mutex::new(None),
             start_text: tokenizer.start_text().to_owned(),
@@ -49,7 +60,6 @@ impl ChatTemplate {
         let mark = Guard::mark(&[&plain, &args, &self.source])?;
         let messages: Vec<Value> = messages.as_slice().iter().map(|m| self.mark_message(m, mark)).collect();
         let tools: Vec<Value> = options.tools.iter().map(|t| self.guard.mark_value(t, mark)).collect();
-        self.vetted.check(&self.context(&messages, &tools, options), plain.len() + args.len())?;
         let mut request = json!({
             "messages": messages,
             "add_generation_prompt": options.add_generation_prompt,
@@ -58,7 +68,7 @@ impl ChatTemplate {
         if let (false, Some(fields)) = (tools.is_empty(), request.as_object_mut()) {
             fields.insert("tools".to_owned(), Value::Array(tools));
         }
-        let rendered = self.render_unlimited(&request.to_string())?;
+        let rendered = self.render_json(&request.to_string())?;
         Ok(Prompt { text: rendered, mark })
     }
 
@@ -72,49 +82,71 @@ impl ChatTemplate {
         Value::Object(marked.collect())
     }
 
-    /// The variables a template may read, as the de-facto standard of model repositories has them.
-    fn context(&self, messages: &[Value], tools: &[Value], options: &RenderOptions) -> Value {
-        let mut context = options.template_args.clone();
-        let messages: Vec<Value> = messages.iter().map(with_object_arguments).collect();
-        context.insert("messages".to_owned(), Value::Array(messages));
-        context.insert("add_generation_prompt".to_owned(), Value::Bool(options.add_generation_prompt));
-        context.insert("bos_token".to_owned(), Value::String(self.start_text.clone()));
-        context.insert("eos_token".to_owned(), Value::String(self.end_text.clone()));
-        if !tools.is_empty() {
-            context.insert("tools".to_owned(), Value::Array(tools.to_vec()));
-        }
-        Value::Object(context)
-    }
-
-    fn render_unlimited(&self, request: &str) -> Result<String, Error> {
-        let failed = |e: rkllmjs_llama_common::ChatError| {
-            Error::new(ErrorCode::ModelInvalid, format!("llama.cpp cannot render the chat template: {e}"))
-        };
+    fn render_json(&self, request: &str) -> Result<String, Error> {
         let mut rendering = self.rendering.lock().unwrap_or_else(PoisonError::into_inner);
         let templates = match rendering.take() {
             Some(templates) => templates,
-            None => Templates::new(&self.source, &self.start_text, &self.end_text).map_err(failed)?,
+            None => {
+                Templates::new(&self.source, &self.start_text, &self.end_text).map_err(|e| refused(&e))?
+            }
         };
-        let rendered = rendering.insert(templates).apply(request).map_err(failed)?;
+        let rendered = rendering.insert(templates).apply(request).map_err(|e| refused(&e))?;
         let rendered: Value = serde_json::from_str(&rendered)
             .map_err(|e| Error::new(ErrorCode::Internal, format!("the rendered prompt is no JSON: {e}")))?;
         Ok(rendered.get("prompt").and_then(Value::as_str).unwrap_or_default().to_owned())
     }
 }
 
-/// Templates of many families read the arguments of a tool call as an object.
-fn with_object_arguments(message: &Value) -> Value {
-    let mut message = message.clone();
-    let calls = message.get_mut("tool_calls").and_then(Value::as_array_mut);
-    for call in calls.into_iter().flatten() {
-        if let Some(arguments) = call.pointer_mut("/function/arguments")
-            && let Some(text) = arguments.as_str()
-            && let Ok(parsed @ Value::Object(_)) = serde_json::from_str(text)
-        {
-            *arguments = parsed;
+/// What a template raises itself begins with this, in llama.cpp's words.
+const RAISED: &str = "Jinja Exception: ";
+
+fn refused(error: &ChatError) -> Error {
+    match error {
+        ChatError::PassedLimit(limit) => {
+            Error::new(ErrorCode::ModelInvalid, format!("the chat template {limit}"))
+        }
+        ChatError::Failed(message) => match message.split_once(RAISED) {
+            Some((_, raised)) => {
+                let message = format!("the model's chat template refuses these messages: {}", raised.trim());
+                Error::new(ErrorCode::InvalidRequest, message)
+            }
+            None => {
+                Error::new(ErrorCode::ModelInvalid, format!("the chat template fails: {}", message.trim()))
+            }
+        },
+    }
+}
+
+/// Refuses tags whose expressions have too many parts. llama.cpp builds a chain of operators without
+/// recursion but frees it with, so a long one would overflow the stack where no limit is looked at.
+fn check_tags(source: &str) -> Result<(), Error> {
+    let mut parts = 0_usize;
+    let mut inside = false;
+    let mut quote = None;
+    let mut characters = source.chars().peekable();
+    while let Some(c) = characters.next() {
+        match (quote, c) {
+            (Some(_), '\\') => {
+                characters.next();
+            }
+            (Some(end), c) if c == end => quote = None,
+            (Some(_), _) => {}
+            (None, '{') if !inside => inside = matches!(characters.peek(), Some('{' | '%')),
+            (None, '}') if inside && matches!(characters.peek(), Some('}')) => inside = false,
+            (None, '%') if inside && matches!(characters.peek(), Some('}')) => inside = false,
+            (None, '"' | '\'') if inside => quote = Some(c),
+            (None, c) if inside && !c.is_alphanumeric() => parts += 1,
+            (None, _) => {}
+        }
+        if !inside {
+            parts = 0;
+        }
+        if parts > TAG_PARTS_MAX {
+            let message = format!("the chat template has a tag of more than {TAG_PARTS_MAX} parts");
+            return Err(Error::new(ErrorCode::ModelInvalid, message));
         }
     }
-    message
+    Ok(())
 }
 
 /// A rendered conversation.

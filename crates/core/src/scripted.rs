@@ -1,12 +1,12 @@
 //! An engine that does as it is told, for tests of timing and faults. It computes nothing.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::{
-    AbortSwitch, Batch, Clock, Engine, Error, ErrorCode, Limits, Sampled, Sampling, SequenceId, Sink,
-    StepOutcome, Token,
+    AbortSwitch, Adapters, Batch, Clock, Engine, Error, ErrorCode, Limits, Run, Sampled, Sampling,
+    SequenceId, Sink, StepOutcome, Token,
 };
 
 /// A clock that stands until a test turns it.
@@ -35,9 +35,15 @@ impl Clock for ManualClock {
     }
 }
 
+#[derive(Debug, Default)]
+struct Passage {
+    leave: u64,
+    begun: u64,
+}
+
 /// Lets steps through one by one, or all of them.
 #[derive(Debug, Clone, Default)]
-pub struct Gate(Arc<(Mutex<u64>, Condvar)>);
+pub struct Gate(Arc<(Mutex<Passage>, Condvar)>);
 
 impl Gate {
     /// A gate that is open for good.
@@ -49,24 +55,47 @@ impl Gate {
 
     /// Lets `steps` more steps through.
     pub fn let_through(&self, steps: u64) {
-        let (left, changed) = &*self.0;
-        *left.lock().unwrap_or_else(PoisonError::into_inner) += steps;
-        changed.notify_all();
+        self.passage().leave += steps;
+        self.0.1.notify_all();
+    }
+
+    /// Lets no further step through.
+    pub fn shut(&self) {
+        self.passage().leave = 0;
+    }
+
+    /// How many steps have come to the gate, those that were stopped in front of it included.
+    pub fn begun(&self) -> u64 {
+        self.passage().begun
+    }
+
+    /// Waits until `steps` steps have come to the gate. False if they have not within `most`.
+    pub fn wait_begun(&self, steps: u64, most: Duration) -> bool {
+        let waited = self.0.1.wait_timeout_while(self.passage(), most, |passage| passage.begun < steps);
+        waited.unwrap_or_else(PoisonError::into_inner).0.begun >= steps
+    }
+
+    fn passage(&self) -> MutexGuard<'_, Passage> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for leave. False if `switch` was thrown instead.
     fn pass(&self, switch: &AbortSwitch) -> bool {
-        let (left, changed) = &*self.0;
-        let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
-        while *left == 0 {
+        let changed = &self.0.1;
+        let mut passage = self.passage();
+        passage.begun += 1;
+        changed.notify_all();
+        loop {
             if switch.is_thrown() {
                 return false;
             }
-            let waited = changed.wait_timeout(left, Duration::from_millis(1));
-            left = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if passage.leave > 0 {
+                passage.leave -= 1;
+                return true;
+            }
+            let waited = changed.wait_timeout(passage, Duration::from_millis(1));
+            passage = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        *left -= 1;
-        true
     }
 }
 
@@ -81,20 +110,76 @@ pub enum Fault {
     CacheFull,
 }
 
-/// One recorded step: for each run its sequence, start, length and whether it sampled.
-pub type Trace = Vec<(u64, u32, usize, bool)>;
+/// A run as the engine saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordedRun {
+    /// Whose.
+    pub sequence: u64,
+    /// The place of its first token.
+    pub start: u32,
+    /// How many tokens.
+    pub tokens: usize,
+    /// Whether what follows was sampled.
+    pub sample: bool,
+}
+
+/// A step that was done.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RecordedStep {
+    /// Its runs.
+    pub runs: Vec<RecordedRun>,
+    /// The adapters of all of them.
+    pub adapters: Adapters,
+    /// Every sequence that held cache afterwards, in order.
+    pub holders: Vec<u64>,
+}
+
+/// What an engine was asked for.
+#[derive(Debug, Default)]
+pub struct Record {
+    /// The steps that were done.
+    pub steps: Vec<RecordedStep>,
+    /// Steps that the switch stopped.
+    pub aborted: u64,
+    /// Steps that found no room.
+    pub full: u64,
+    /// Sequences that were opened, with their seeds.
+    pub opened: Vec<(u64, u32)>,
+    /// Sequences that were parked.
+    pub parked: Vec<u64>,
+    /// Sequences that were released.
+    pub released: Vec<u64>,
+    /// What no scheduler may ask for, in words. Always empty.
+    pub breaches: Vec<String>,
+}
+
+/// A sequence as the engine knows it.
+#[derive(Debug, Default)]
+struct Known {
+    /// Its prompt and everything sampled for it since.
+    tokens: Vec<Token>,
+    /// How many of them are in the cache.
+    cached: usize,
+    /// The adapters it was computed under.
+    adapters: Option<Adapters>,
+}
 
 /// An engine whose answer to a prompt is the prompt's last token plus 1, 2, 3…, with each token's
 /// number as its text (`"7 "`). A multiple of 1000 ends the answer.
+///
+/// It notes every breach of what an engine may rely on in its [`Record`].
 #[derive(Debug)]
 pub struct ScriptedEngine {
     limits: Limits,
     switch: AbortSwitch,
     gate: Gate,
     faults: HashMap<u64, Fault>,
+    pieces: HashMap<Token, Vec<u8>>,
+    poison: Option<Token>,
+    room: usize,
     steps: u64,
-    cached: HashMap<SequenceId, Vec<Token>>,
-    trace: Arc<Mutex<Vec<Trace>>>,
+    known: BTreeMap<SequenceId, Known>,
+    record: Arc<Mutex<Record>>,
 }
 
 impl ScriptedEngine {
@@ -105,9 +190,12 @@ impl ScriptedEngine {
             switch: AbortSwitch::default(),
             gate,
             faults: HashMap::new(),
+            pieces: HashMap::new(),
+            poison: None,
+            room: usize::MAX,
             steps: 0,
-            cached: HashMap::new(),
-            trace: Arc::default(),
+            known: BTreeMap::new(),
+            record: Arc::default(),
         }
     }
 
@@ -131,9 +219,100 @@ impl ScriptedEngine {
         self
     }
 
-    /// Where the steps are recorded.
-    pub fn trace(&self) -> Arc<Mutex<Vec<Trace>>> {
-        Arc::clone(&self.trace)
+    /// Gives `token` these bytes instead of its number.
+    #[must_use]
+    pub fn with_piece(mut self, token: Token, bytes: &[u8]) -> Self {
+        self.pieces.insert(token, bytes.to_vec());
+        self
+    }
+
+    /// Makes a sequence fail, and it alone, when `token` would be its next one.
+    #[must_use]
+    pub fn with_poison(mut self, token: Token) -> Self {
+        self.poison = Some(token);
+        self
+    }
+
+    /// Makes the cache hold only `cells` tokens, whatever the limits promise.
+    #[must_use]
+    pub fn with_room(mut self, cells: usize) -> Self {
+        self.room = cells;
+        self
+    }
+
+    /// Where everything is recorded.
+    pub fn record(&self) -> Arc<Mutex<Record>> {
+        Arc::clone(&self.record)
+    }
+
+    fn recorded(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is wrong about `batch`, if anything.
+    fn breach(&self, batch: &Batch<'_>) -> Option<String> {
+        let total: usize = batch.runs.iter().map(|run| run.tokens.len()).sum();
+        if total == 0 || total > self.limits.batch as usize {
+            return Some(format!("a batch of {total} tokens"));
+        }
+        let cached: usize = self.known.values().map(|known| known.cached).sum();
+        if cached + total > self.limits.cells as usize {
+            return Some(format!("{} cells are needed", cached + total));
+        }
+        let idle_holders = self
+            .known
+            .iter()
+            .filter(|(id, known)| known.cached > 0 && !batch.runs.iter().any(|run| run.sequence == **id));
+        let holders = idle_holders.count() + batch.runs.len();
+        if holders > self.limits.sequences as usize {
+            return Some(format!("{holders} sequences hold cache"));
+        }
+        let mut seen = Vec::new();
+        for run in &batch.runs {
+            if seen.contains(&run.sequence) {
+                return Some(format!("two runs of sequence {}", run.sequence.0));
+            }
+            seen.push(run.sequence);
+            if let Some(wrong) = self.run_breach(run, &batch.adapters) {
+                return Some(format!("sequence {}: {wrong}", run.sequence.0));
+            }
+        }
+        None
+    }
+
+    fn run_breach(&self, run: &Run<'_>, adapters: &Adapters) -> Option<String> {
+        let Some(known) = self.known.get(&run.sequence) else {
+            return Some("a run without an open".to_owned());
+        };
+        let end = run.start as usize + run.tokens.len();
+        if run.tokens.is_empty() || end > self.limits.context as usize {
+            return Some(format!("a run from {} to {end}", run.start));
+        }
+        if known.cached != run.start as usize {
+            return Some(format!("a run from {} on {} cached tokens", run.start, known.cached));
+        }
+        if known.tokens.get(run.start as usize..end) != Some(run.tokens) {
+            return Some("a run of other tokens than its prompt and answer".to_owned());
+        }
+        let moved = known.adapters.as_ref().is_some_and(|before| before != adapters);
+        moved.then(|| format!("a run under {adapters:?}"))
+    }
+
+    fn compute(&mut self, run: &Run<'_>, adapters: &Adapters, sink: &mut dyn Sink) {
+        let Some(known) = self.known.get_mut(&run.sequence) else { return };
+        known.cached += run.tokens.len();
+        known.adapters.get_or_insert_with(|| adapters.clone());
+        if !run.sample {
+            return;
+        }
+        let token = run.tokens.last().map_or(0, |last| last.wrapping_add(1));
+        if self.poison == Some(token) {
+            sink.failed(run.sequence, Error::new(ErrorCode::EngineFailed, "the script poisons this sequence"));
+            return;
+        }
+        known.tokens.push(token);
+        let bytes = self.pieces.get(&token).cloned().unwrap_or_else(|| format!("{token} ").into_bytes());
+        sink.token(run.sequence, Sampled { token, bytes: &bytes, end: token % 1000 == 0, logprob: None });
     }
 }
 
@@ -150,57 +329,67 @@ impl Engine for ScriptedEngine {
         &mut self,
         sequence: SequenceId,
         sampling: &Sampling,
-        _prompt: &[Token],
+        prompt: &[Token],
         _logprobs: Option<u32>,
     ) -> Result<(), Error> {
         if sampling.grammar.is_some() {
             return Err(Error::unsupported("grammar", "is not something this engine can follow"));
         }
-        self.cached.insert(sequence, Vec::new());
+        let known = Known { tokens: prompt.to_vec(), ..Known::default() };
+        if self.known.insert(sequence, known).is_some() {
+            self.recorded().breaches.push(format!("sequence {} was opened twice", sequence.0));
+        }
+        self.recorded().opened.push((sequence.0, sampling.seed));
         Ok(())
     }
 
     fn step(&mut self, batch: &Batch<'_>, sink: &mut dyn Sink) -> Result<StepOutcome, Error> {
         if !self.gate.pass(&self.switch) {
+            self.recorded().aborted += 1;
             return Ok(StepOutcome::Aborted);
         }
         let step = self.steps;
         self.steps += 1;
+        let total: usize = batch.runs.iter().map(|run| run.tokens.len()).sum();
+        let cached: usize = self.known.values().map(|known| known.cached).sum();
         match self.faults.get(&step) {
             Some(Fault::Fail) => return Err(Error::new(ErrorCode::EngineFailed, "the script says so")),
-            Some(Fault::CacheFull) => return Ok(StepOutcome::CacheFull),
             Some(Fault::Panic) => std::panic::panic_any("the script says so"),
-            None => {}
+            None if cached + total <= self.room => {}
+            Some(Fault::CacheFull) | None => {
+                self.recorded().full += 1;
+                return Ok(StepOutcome::CacheFull);
+            }
         }
-        let mut trace = Trace::new();
+        if let Some(breach) = self.breach(batch) {
+            self.recorded().breaches.push(breach.clone());
+            return Err(Error::new(ErrorCode::Internal, breach));
+        }
         for run in &batch.runs {
-            trace.push((run.sequence.0, run.start, run.tokens.len(), run.sample));
-            let Some(cached) = self.cached.get_mut(&run.sequence) else {
-                return Err(Error::new(ErrorCode::Internal, "a run of an unknown sequence"));
-            };
-            if cached.len() != run.start as usize {
-                return Err(Error::new(ErrorCode::Internal, "a run that does not continue its sequence"));
-            }
-            cached.extend_from_slice(run.tokens);
-            if run.sample {
-                let token = run.tokens.last().map_or(0, |last| last.wrapping_add(1));
-                let text = format!("{token} ");
-                let end = token % 1000 == 0;
-                sink.token(run.sequence, Sampled { token, bytes: text.as_bytes(), end, logprob: None });
-            }
+            self.compute(run, &batch.adapters, sink);
         }
-        self.trace.lock().unwrap_or_else(PoisonError::into_inner).push(trace);
+        let runs = batch.runs.iter().map(|run| RecordedRun {
+            sequence: run.sequence.0,
+            start: run.start,
+            tokens: run.tokens.len(),
+            sample: run.sample,
+        });
+        let holders = self.known.iter().filter(|(_, known)| known.cached > 0).map(|(id, _)| id.0).collect();
+        let step = RecordedStep { runs: runs.collect(), adapters: batch.adapters.clone(), holders };
+        self.recorded().steps.push(step);
         Ok(StepOutcome::Done)
     }
 
     fn park(&mut self, sequence: SequenceId) {
-        if let Some(cached) = self.cached.get_mut(&sequence) {
-            cached.clear();
+        if let Some(known) = self.known.get_mut(&sequence) {
+            known.cached = 0;
         }
+        self.recorded().parked.push(sequence.0);
     }
 
     fn release(&mut self, sequence: SequenceId) {
-        self.cached.remove(&sequence);
+        self.known.remove(&sequence);
+        self.recorded().released.push(sequence.0);
     }
 }
 

@@ -1,11 +1,14 @@
 // The chat code of llama.cpp's `common` behind C functions. Every exception ends here: a call
-// returns 0 and a result, or -1 and a message; the string is the caller's to free.
+// returns 0 and a result, -1 and a message, or -2 and the limit that was passed; the string is the
+// caller's to free.
 #include <cstdlib>
 #include <cstring>
 #include <string>
 
 #include "chat.h"
 #include "json.h"
+#include "limits.h"
+#include "log.h"
 
 namespace {
 
@@ -17,17 +20,44 @@ char * copy(const std::string & text) {
     return bytes;
 }
 
-template <typename Work> int guarded(char ** out, Work work) noexcept {
+constexpr int FAILED       = -1;
+constexpr int PASSED_LIMIT = -2;
+
+// Processor time of one call. A long conversation takes some ten milliseconds.
+constexpr std::uint64_t CPU_MS = 800;
+// Threads of Node have stacks of 4 MiB.
+constexpr std::size_t STACK_BYTES = 1536U << 10;
+// Memory in use at once: a base for the engine itself, and room for copies of the input.
+constexpr std::size_t BASE_BYTES       = 128U << 20;
+constexpr std::size_t COPIES_OF_INPUT = 48;
+
+// Below the verbosity of every line.
+constexpr int SILENT = -1000;
+
+template <typename Work> int guarded(std::size_t input_bytes, char ** out, Work work) noexcept {
     *out = nullptr;
+    rkllmjs::Limits limits(BASE_BYTES + COPIES_OF_INPUT * input_bytes, CPU_MS, STACK_BYTES);
+    const char * message = nullptr;
     try {
-        *out = copy(work());
-        return *out == nullptr ? -1 : 0;
+        const std::string result = work();
+        limits.lift();
+        *out = copy(result);
+        return *out == nullptr ? FAILED : 0;
     } catch (const std::exception & error) {
-        *out = copy(error.what());
+        limits.lift();
+        *out = limits.passed() == nullptr ? copy(error.what()) : nullptr;
     } catch (...) {
-        *out = copy("an exception that is not a std::exception");
+        limits.lift();
+        message = "an exception that is not a std::exception";
     }
-    return -1;
+    if (limits.passed() != nullptr) {
+        *out = copy(limits.passed());
+        return PASSED_LIMIT;
+    }
+    if (message != nullptr) {
+        *out = copy(message);
+    }
+    return FAILED;
 }
 
 std::string text(const common_json & object, const char * key) {
@@ -67,10 +97,12 @@ void rkllmjs_chat_free_string(char * bytes) {
     std::free(bytes);
 }
 
-// 0 and an opaque pointer, or -1 and a message.
+// 0 and an opaque pointer, or what went wrong.
 int rkllmjs_chat_templates_new(const char * source, const char * bos, const char * eos, void ** templates, char ** message) {
     *templates = nullptr;
-    return guarded(message, [&] {
+    // Its log goes to stderr, which is the user's; what matters comes back as a message.
+    common_log_set_verbosity_thold(SILENT);
+    return guarded(std::strlen(source), message, [&] {
         *templates = common_chat_templates_init(nullptr, source, bos, eos).release();
         return std::string();
     });
@@ -82,7 +114,7 @@ void rkllmjs_chat_templates_free(void * templates) {
 
 // Renders a request: JSON in, JSON out.
 int rkllmjs_chat_apply(const void * templates, const char * request, char ** out) {
-    return guarded(out, [&] {
+    return guarded(std::strlen(request), out, [&] {
         const auto inputs = inputs_of(common_json::parse(request));
         const auto params =
             common_chat_templates_apply(static_cast<const common_chat_templates *>(templates), inputs);
@@ -98,7 +130,7 @@ int rkllmjs_chat_apply(const void * templates, const char * request, char ** out
 
 // Parses an answer into a message. `partial`: more text may follow.
 int rkllmjs_chat_parse(const char * answer, int partial, const char * parameters, char ** out) {
-    return guarded(out, [&] {
+    return guarded(std::strlen(answer) + std::strlen(parameters), out, [&] {
         const auto json = common_json::parse(parameters);
         common_chat_parser_params params;
         params.format            = static_cast<common_chat_format>(json.at("format").get<int>());

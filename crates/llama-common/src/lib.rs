@@ -1,8 +1,9 @@
 //! llama.cpp's `common` chat code: it renders a chat template and parses the answer of the model
 //! family the template belongs to. JSON goes in and comes out; no exception leaves the shim.
 //!
-//! Rendering runs the template's own code without a limit on time or memory, so a template must
-//! have been run under limits before it comes here.
+//! A template is somebody's program. It runs under limits on memory, time and recursion that the
+//! shim enforces where the C++ code allocates (`cpp/limits.h`); passing one is an error, never an
+//! abort.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::NonNull;
@@ -29,13 +30,20 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// What the C++ code said about a failure.
+/// Why the C++ code gave no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChatError(pub String);
+pub enum ChatError {
+    /// It failed, in its own words.
+    Failed(String),
+    /// It passed a limit; the text says which, as in *the template …*.
+    PassedLimit(String),
+}
 
 impl std::fmt::Display for ChatError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::Failed(message) | Self::PassedLimit(message) => f.write_str(message),
+        }
     }
 }
 
@@ -55,6 +63,10 @@ impl Templates {
     ///
     /// The template cannot be parsed, or holds a NUL character.
     pub fn new(source: &str, bos: &str, eos: &str) -> Result<Self, ChatError> {
+        // llama.cpp takes an empty one for "use the model's own" and asserts that there is a model.
+        if source.is_empty() {
+            return Err(failed("the template is empty"));
+        }
         let (source, bos, eos) = (c_string(source)?, c_string(bos)?, c_string(eos)?);
         let mut templates = std::ptr::null_mut();
         let mut message = std::ptr::null_mut();
@@ -69,7 +81,7 @@ impl Templates {
             )
         };
         finish(status, message)?;
-        NonNull::new(templates).map(Self).ok_or_else(|| ChatError("no template came back".to_owned()))
+        NonNull::new(templates).map(Self).ok_or_else(|| failed("no template came back"))
     }
 
     /// Renders a request, `{messages, tools?, tool_choice?, …}`, to `{prompt, format, parser,
@@ -110,17 +122,28 @@ pub fn parse(answer: &str, partial: bool, parameters: &str) -> Result<String, Ch
     finish(status, out)
 }
 
+/// The status of a call that passed a limit.
+const PASSED_LIMIT: c_int = -2;
+
+fn failed(message: &str) -> ChatError {
+    ChatError::Failed(message.to_owned())
+}
+
 fn c_string(text: &str) -> Result<CString, ChatError> {
-    CString::new(text).map_err(|_| ChatError("a NUL character in the text".to_owned()))
+    CString::new(text).map_err(|_| failed("a NUL character in the text"))
 }
 
 fn finish(status: c_int, out: *mut c_char) -> Result<String, ChatError> {
     if out.is_null() {
-        return Err(ChatError("out of memory".to_owned()));
+        return Err(failed("out of memory"));
     }
     // SAFETY: the shim returns a string that ends in NUL, ours to read until freed.
     let text = unsafe { CStr::from_ptr(out) }.to_string_lossy().into_owned();
     // SAFETY: the string came from the shim and is freed once.
     unsafe { rkllmjs_chat_free_string(out) };
-    if status == 0 { Ok(text) } else { Err(ChatError(text)) }
+    match status {
+        0 => Ok(text),
+        PASSED_LIMIT => Err(ChatError::PassedLimit(text)),
+        _ => Err(ChatError::Failed(text)),
+    }
 }

@@ -47,6 +47,9 @@ pub struct Model {
     start_text: String,
     end_text: String,
     vocabulary_size: u32,
+    /// Files without a tokenizer have numbered tokens that stand for no text; llama.cpp ends the
+    /// process when it is asked for theirs.
+    has_text: bool,
 }
 
 impl fmt::Debug for Model {
@@ -88,10 +91,18 @@ impl Model {
 
     fn read(model: LlamaModel) -> Self {
         let vocab = model.vocab();
-        let text = |token: LlamaToken| vocab.text(token).map(|t| t.to_string_lossy().into_owned());
+        // SAFETY: the vocabulary belongs to the model, which is alive.
+        let raw_vocab = unsafe { sys::llama_model_get_vocab(raw(&model)) };
+        // SAFETY: as above.
+        let kind = unsafe { sys::llama_vocab_type(raw_vocab) };
+        let has_text = kind != sys::LLAMA_VOCAB_TYPE_NONE;
+        let text = |token: LlamaToken| {
+            let text = if has_text { vocab.text(token) } else { None };
+            text.map(|t| t.to_string_lossy().into_owned())
+        };
         let vocabulary_size = u32::try_from(vocab.n_tokens()).unwrap_or(0);
         let control = (0..vocabulary_size.cast_signed())
-            .filter(|&id| vocab.is_control(LlamaToken(id)))
+            .filter(|&id| has_text && vocab.is_control(LlamaToken(id)))
             .filter_map(|id| Some(SpecialToken { token: id.cast_unsigned(), text: text(LlamaToken(id))? }))
             .filter(|special| !special.text.is_empty())
             .collect();
@@ -100,15 +111,12 @@ impl Model {
             known.then(|| text(token)).flatten().unwrap_or_default()
         };
         let (start_text, end_text) = (spelling(vocab.bos()), spelling(vocab.eos()));
-        Self { control, start_text, end_text, vocabulary_size, model }
+        Self { control, start_text, end_text, vocabulary_size, has_text, model }
     }
 
     /// The object behind the safe crate's type, which shows it to nobody.
     pub(crate) fn raw(&self) -> *mut sys::llama_model {
-        let model = (&raw const self.model).cast::<*mut sys::llama_model>();
-        // SAFETY: `LlamaModel` is `repr(transparent)` over one pointer in the version this
-        // workspace pins exactly.
-        unsafe { *model }
+        raw(&self.model)
     }
 
     pub(crate) fn raw_vocab(&self) -> *const sys::llama_vocab {
@@ -144,11 +152,22 @@ impl Model {
     }
 }
 
+fn raw(model: &LlamaModel) -> *mut sys::llama_model {
+    let model = std::ptr::from_ref(model).cast::<*mut sys::llama_model>();
+    // SAFETY: `LlamaModel` is `repr(transparent)` over one pointer in the version this workspace
+    // pins exactly.
+    unsafe { *model }
+}
+
 impl Tokenizer for Model {
     fn tokenize(&self, text: &str, special: Special) -> Result<Vec<Token>, Error> {
         if text.len() > TEXT_BYTES_MAX {
             let message = format!("the text has {} bytes, at most {TEXT_BYTES_MAX} are allowed", text.len());
             return Err(Error::new(ErrorCode::PayloadTooLarge, message));
+        }
+        if !self.has_text {
+            let message = "the model file has no tokenizer; pass tokens instead of text";
+            return Err(Error::new(ErrorCode::Unsupported, message));
         }
         // No token is shorter than a byte, and special tokens add a few.
         let mut tokens: Vec<sys::llama_token> = vec![0; text.len() + 8];
@@ -175,14 +194,14 @@ impl Tokenizer for Model {
     }
 
     fn piece(&self, token: Token, special: Special) -> Vec<u8> {
-        if token >= self.vocabulary_size {
+        if token >= self.vocabulary_size || !self.has_text {
             return Vec::new();
         }
         self.model.vocab().token_to_piece(LlamaToken(token.cast_signed()), special.parse, None)
     }
 
     fn detokenize(&self, tokens: &[Token]) -> String {
-        let known = tokens.iter().filter(|&&token| token < self.vocabulary_size);
+        let known = tokens.iter().filter(|&&token| self.has_text && token < self.vocabulary_size);
         let known: Vec<LlamaToken> = known.map(|token| LlamaToken(token.cast_signed())).collect();
         String::from_utf8_lossy(&self.model.vocab().detokenize(&known, false, true)).into_owned()
     }
@@ -192,7 +211,9 @@ impl Tokenizer for Model {
     }
 
     fn is_end(&self, token: Token) -> bool {
-        token < self.vocabulary_size && self.model.vocab().is_eog(LlamaToken(token.cast_signed()))
+        self.has_text
+            && token < self.vocabulary_size
+            && self.model.vocab().is_eog(LlamaToken(token.cast_signed()))
     }
 
     fn control_tokens(&self) -> &[SpecialToken] {

@@ -142,12 +142,12 @@ pub fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<Model, 
     let settings = ModelSettings { queue: plan.queue, ..ModelSettings::default() };
     let handle = ModelHandle::start(Box::new(engine), settings)?;
     registry::add(&handle);
-    let template = options.chat_template.as_deref().or(facts.chat_template).map(str::to_owned);
+    let template = options.chat_template.as_deref().or(facts.chat_template);
+    let template = template.filter(|source| !source.trim().is_empty()).map(str::to_owned);
     Ok(Model::new(Parts {
         info: describe(path, &file, &facts, &plan, template.as_deref(), only_reads),
         prepare: Prepare::start(plan.sequences as usize + plan.queue as usize)?,
         path: PathBuf::from(path),
-        has_tokenizer: facts.has_tokenizer,
         tokenizer: weights as Arc<dyn Tokenizer>,
         template,
         handle,

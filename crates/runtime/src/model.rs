@@ -36,7 +36,6 @@ pub enum PromptInput {
 pub(crate) struct Parts {
     pub(crate) handle: ModelHandle,
     pub(crate) tokenizer: Arc<dyn Tokenizer>,
-    pub(crate) has_tokenizer: bool,
     pub(crate) template: Option<String>,
     pub(crate) prepare: Prepare,
     pub(crate) path: PathBuf,
@@ -127,7 +126,7 @@ impl Model {
             PromptInput::Text(text) => self.tokenize(text, Special { add: true, parse: true }),
             PromptInput::Tokens(tokens) => Ok(tokens.clone()),
             PromptInput::Messages(messages, options) => {
-                self.template()?.render(messages, options)?.tokenize(self.tokenizer()?)
+                self.template()?.render(messages, options)?.tokenize(self.tokenizer())
             }
         }
     }
@@ -152,12 +151,8 @@ impl Model {
         self.inner.adapters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tokenizer(&self) -> Result<&dyn Tokenizer, Error> {
-        if !self.inner.parts.has_tokenizer {
-            let message = "the model file has no tokenizer; pass tokens instead of text";
-            return Err(Error::new(ErrorCode::Unsupported, message));
-        }
-        Ok(self.inner.parts.tokenizer.as_ref())
+    fn tokenizer(&self) -> &dyn Tokenizer {
+        self.inner.parts.tokenizer.as_ref()
     }
 
     fn template(&self) -> Result<&ChatTemplate, Error> {
@@ -167,7 +162,7 @@ impl Model {
                                use generate()";
                 Error::unsupported("chat_template", message)
             })?;
-            ChatTemplate::new(source, self.tokenizer()?)
+            ChatTemplate::new(source, self.tokenizer())
         };
         self.inner.parsed_template.get_or_init(parse).as_ref().map_err(Clone::clone)
     }
@@ -178,7 +173,7 @@ impl Model {
     ///
     /// `unsupported` for a model without a tokenizer; `payload-too-large`.
     pub fn tokenize(&self, text: &str, special: Special) -> Result<Vec<Token>, Error> {
-        self.tokenizer()?.tokenize(text, special)
+        self.tokenizer().tokenize(text, special)
     }
 
     /// The text of `tokens`; control tokens are spelled out.
@@ -187,7 +182,7 @@ impl Model {
     ///
     /// `invalid-request` for a token outside the vocabulary.
     pub fn detokenize(&self, tokens: &[Token]) -> Result<String, Error> {
-        let tokenizer = self.tokenizer()?;
+        let tokenizer = self.tokenizer();
         let size = tokenizer.vocabulary_size();
         if let Some(wrong) = tokens.iter().find(|&&token| token >= size) {
             let message = format!(
@@ -214,7 +209,7 @@ impl Model {
     ///
     /// As [`apply_chat_template`](Self::apply_chat_template).
     pub fn count_tokens(&self, messages: &Messages, options: &RenderOptions) -> Result<usize, Error> {
-        Ok(self.template()?.render(messages, options)?.tokenize(self.tokenizer()?)?.len())
+        Ok(self.template()?.render(messages, options)?.tokenize(self.tokenizer())?.len())
     }
 
     /// Makes the vectors of `inputs`, not normalised, and how many tokens they had; `done` gets them

@@ -10,8 +10,6 @@ use crate::{Model, ffi, log};
 
 /// Places where DRY's search for repeats starts anew; the ones its author recommends.
 const DRY_BREAKERS: [&std::ffi::CStr; 4] = [c"\n", c":", c"\"", c"*"];
-/// Mirostat 1 estimates the distribution's tail from this many tokens, as in its paper.
-const MIROSTAT_TOKENS: i32 = 100;
 /// The penalties' memory is allocated at this size, so it is bounded here and not by the context.
 const LOOK_BACK_MAX: u32 = 1 << 20;
 
@@ -30,41 +28,28 @@ pub(super) fn grammar_sampler(model: &Model, text: &str) -> Result<RawSampler, E
 }
 
 /// The links of the chain in the request's order, without those whose values do nothing.
-pub(super) fn links(model: &Arc<Model>, s: &Sampling) -> Result<Vec<Link>, Error> {
+pub(super) fn links(model: &Arc<Model>, s: &Sampling, mirostat: bool) -> Result<Vec<Link>, Error> {
     let mut links = Vec::new();
     if let Some(sampler) = bias(model, s)? {
-        links.push(Link { sampler, chance: None });
+        links.push(Link { sampler, chance: None, bans: true, needs_mass: false });
     }
     for &kind in &s.order {
         // Mirostat replaces what truncates.
         let with_mirostat =
             matches!(kind, SamplerKind::Penalties | SamplerKind::Dry | SamplerKind::Temperature);
-        if s.mirostat > 0 && s.temperature > 0.0 && !with_mirostat {
+        if mirostat && !with_mirostat {
             continue;
         }
         if let Some(raw) = raw_link(model, s, kind) {
-            let sampler = RawSampler::from_raw(raw, "chain")?;
-            let chance = (kind == SamplerKind::Xtc).then_some(f64::from(s.xtc_probability));
-            links.push(Link { sampler, chance });
+            links.push(Link {
+                sampler: RawSampler::from_raw(raw, "chain")?,
+                chance: (kind == SamplerKind::Xtc).then_some(f64::from(s.xtc_probability)),
+                bans: matches!(kind, SamplerKind::Dry | SamplerKind::TopNSigma | SamplerKind::Temperature),
+                needs_mass: kind == SamplerKind::TypicalP,
+            });
         }
     }
-    if s.mirostat > 0 && s.temperature > 0.0 {
-        links.push(Link { sampler: mirostat(model, s)?, chance: None });
-    }
     Ok(links)
-}
-
-fn mirostat(model: &Model, s: &Sampling) -> Result<RawSampler, Error> {
-    let vocabulary = model.vocabulary_size().cast_signed();
-    let (seed, tau, eta) = (s.seed, s.mirostat_tau, s.mirostat_eta);
-    let raw = if s.mirostat == 1 {
-        // SAFETY: a plain constructor.
-        unsafe { sys::llama_sampler_init_mirostat(vocabulary, seed, tau, eta, MIROSTAT_TOKENS) }
-    } else {
-        // SAFETY: a plain constructor.
-        unsafe { sys::llama_sampler_init_mirostat_v2(seed, tau, eta) }
-    };
-    RawSampler::from_raw(raw, "mirostat")
 }
 
 fn bias(model: &Model, s: &Sampling) -> Result<Option<RawSampler>, Error> {

@@ -2,6 +2,7 @@
 //! every draw is ours.
 
 mod chain;
+mod mirostat;
 mod raw;
 
 use std::sync::Arc;
@@ -12,7 +13,15 @@ use rkllmjs_core::{Error, ErrorCode, Sampling, Token, Tokenizer};
 use crate::Model;
 use crate::random::uniform;
 use chain::{grammar_sampler, links};
+use mirostat::Mirostat;
 use raw::RawSampler;
+
+/// Below this share of the best one's probability, as a logarithm, a candidate's own would be 0 in
+/// single precision.
+const NEGLIGIBLE: f32 = 80.0;
+/// A temperature below this would overflow the logits it divides; it tells apart what differs in
+/// the last bit, so the most likely token is what it picks.
+const COLDEST: f32 = 1e-6;
 
 /// A member of the chain.
 #[derive(Debug)]
@@ -20,6 +29,11 @@ struct Link {
     sampler: RawSampler,
     /// Applied only with this probability; the coin is ours.
     chance: Option<f64>,
+    /// It bans by setting logits to negative infinity, which the samplers after it must not see:
+    /// they count such candidates, and compute 0 · ∞ with them.
+    bans: bool,
+    /// It takes the logarithm of every probability, so none may be 0.
+    needs_mass: bool,
 }
 
 /// How the last token is picked from what the chain leaves.
@@ -29,39 +43,35 @@ enum Pick {
     Best,
     /// One at random by probability.
     Draw,
-    /// The one the last link selected.
-    Selected,
 }
 
 /// Chooses the tokens of one sequence.
 #[derive(Debug)]
 pub(crate) struct SequenceSampler {
     links: Vec<Link>,
+    mirostat: Option<Mirostat>,
     grammar: Option<RawSampler>,
     pick: Pick,
     seed: u32,
     position: u64,
     /// Keeps the vocabulary that the samplers point into.
-    model: Arc<Model>,
+    _model: Arc<Model>,
 }
 
 impl SequenceSampler {
     /// Builds the chain. `prompt` is what the penalties may look back at.
     pub(crate) fn new(model: &Arc<Model>, sampling: &Sampling, prompt: &[Token]) -> Result<Self, Error> {
         let grammar = sampling.grammar.as_deref().map(|text| grammar_sampler(model, text)).transpose()?;
+        let greedy = sampling.temperature < COLDEST;
+        let mirostat = sampling.mirostat > 0 && !greedy;
         let mut this = Self {
-            links: links(model, sampling)?,
+            links: links(model, sampling, mirostat)?,
+            mirostat: mirostat.then(|| Mirostat::new(sampling, model.vocabulary_size())),
             grammar,
-            pick: if sampling.temperature == 0.0 {
-                Pick::Best
-            } else if sampling.mirostat > 0 {
-                Pick::Selected
-            } else {
-                Pick::Draw
-            },
+            pick: if greedy { Pick::Best } else { Pick::Draw },
             seed: sampling.seed,
             position: 0,
-            model: Arc::clone(model),
+            _model: Arc::clone(model),
         };
         for &token in prompt {
             for link in &mut this.links {
@@ -77,14 +87,19 @@ impl SequenceSampler {
         logits: &[f32],
         candidates: &mut Vec<sys::llama_token_data>,
     ) -> Result<Token, Error> {
-        if logits.iter().any(|x| x.is_nan()) {
-            let message = "the model computed values that are no numbers (NaN); its weights are damaged";
+        if logits.iter().any(|&x| x.is_nan() || x == f32::INFINITY) {
+            let message =
+                "the model computed values that are no numbers (NaN or infinity); its weights are damaged";
             return Err(Error::new(ErrorCode::EngineFailed, message));
         }
         let token = if self.links.is_empty() && self.grammar.is_none() && self.pick == Pick::Best {
             best(logits)
         } else {
-            self.sample_by_chain(logits, candidates)?
+            let chosen = self.sample_by_chain(logits, candidates)?;
+            if let Some(mirostat) = &mut self.mirostat {
+                mirostat.learn(chosen);
+            }
+            chosen.id.cast_unsigned()
         };
         self.position += 1;
         for link in &mut self.links {
@@ -97,71 +112,112 @@ impl SequenceSampler {
     }
 
     /// Checking one token against a grammar is cheap and checking all of them is not, so the chain
-    /// runs first and the grammar masks everything only when it refuses the choice. What is drawn
-    /// either way follows the same distribution: the chain's, conditioned on what the grammar allows.
+    /// runs first, and the grammar masks what the chain leaves only when it refuses the choice. What
+    /// is drawn either way follows the same distribution: the chain's, conditioned on what the
+    /// grammar allows. Where the chain leaves nothing of that, it runs again on all that is allowed.
     fn sample_by_chain(
         &mut self,
         logits: &[f32],
         candidates: &mut Vec<sys::llama_token_data>,
-    ) -> Result<Token, Error> {
+    ) -> Result<sys::llama_token_data, Error> {
         fill(candidates, logits);
-        let token = self.run_chain(candidates, 0)?;
-        let Some(grammar) = &mut self.grammar else { return Ok(token) };
-        let mut only = [sys::llama_token_data { id: token.cast_signed(), logit: 1.0, p: 0.0 }];
-        grammar.apply(&mut array(&mut only))?;
-        let [checked] = only;
-        if checked.logit != f32::NEG_INFINITY {
-            return Ok(token);
+        let left = self.run_chain(candidates)?;
+        let chosen = self.choose(left, 0).ok_or_else(nothing_left)?;
+        let Some(grammar) = &mut self.grammar else { return Ok(chosen) };
+        if !allowed(grammar, &mut [chosen])?.is_empty() {
+            return Ok(chosen);
+        }
+        let left = allowed(grammar, left)?;
+        if let Some(chosen) = self.choose(left, 1) {
+            return Ok(chosen);
         }
         fill(candidates, logits);
-        grammar.apply(&mut array(candidates))?;
-        candidates.retain(|c| c.logit != f32::NEG_INFINITY);
-        if candidates.is_empty() {
+        let Some(grammar) = &mut self.grammar else { return Ok(chosen) };
+        let valid = allowed(grammar, candidates)?;
+        if valid.is_empty() {
             let message = "no token of the vocabulary continues the grammar from here";
             return Err(Error::new(ErrorCode::InvalidRequest, message));
         }
-        let token = self.run_chain(candidates, 1)?;
-        Ok(token)
+        let left = self.run_chain(valid)?;
+        self.choose(left, 1).ok_or_else(nothing_left)
     }
 
-    fn run_chain(&mut self, candidates: &mut [sys::llama_token_data], attempt: u64) -> Result<Token, Error> {
-        let mut array = array(candidates);
+    /// What the chain leaves of `candidates`, with the logits it gives them.
+    fn run_chain<'a>(
+        &mut self,
+        candidates: &'a mut [sys::llama_token_data],
+    ) -> Result<&'a mut [sys::llama_token_data], Error> {
+        let mut left = candidates;
         for link in &mut self.links {
-            let skip = link.chance.is_some_and(|p| uniform(self.seed, self.position, 2 + attempt) >= p);
-            if !skip {
-                link.sampler.apply(&mut array)?;
+            if link.chance.is_some_and(|p| uniform(self.seed, self.position, 2) >= p) {
+                continue;
+            }
+            if link.needs_mass {
+                let floor = highest(left) - NEGLIGIBLE;
+                left = keep_above(left, floor);
+            }
+            if left.is_empty() {
+                return Err(nothing_left());
+            }
+            left = link.sampler.apply(left)?;
+            if link.bans {
+                left = keep_above(left, f32::NEG_INFINITY);
             }
         }
-        // SAFETY: a sampler may shorten or reorder the array it was given, within its memory.
-        let left = unsafe { std::slice::from_raw_parts(array.data, array.size) };
-        let selected = match self.pick {
-            Pick::Selected => usize::try_from(array.selected).ok(),
+        if let Some(mirostat) = &mut self.mirostat {
+            left = mirostat.cut(left);
+        }
+        Ok(left)
+    }
+
+    /// One of `left`; none only if there is none.
+    fn choose(&self, left: &[sys::llama_token_data], attempt: u64) -> Option<sys::llama_token_data> {
+        let place = match self.pick {
             Pick::Best => best_candidate(left),
             Pick::Draw => draw(left, uniform(self.seed, self.position, attempt)),
         };
-        let token = selected.and_then(|i| left.get(i)).map(|c| c.id.cast_unsigned());
-        // Only a chain that bans everything leaves nothing; the vocabulary bounds what is left.
-        token.filter(|&t| t < self.model.vocabulary_size()).ok_or_else(|| {
-            Error::new(
-                ErrorCode::InvalidRequest,
-                "logit_bias, ignore_eos or the samplers leave no token to choose from",
-            )
-        })
+        place.and_then(|place| left.get(place)).copied()
     }
 }
 
-fn array(candidates: &mut [sys::llama_token_data]) -> sys::llama_token_data_array {
-    sys::llama_token_data_array {
-        data: candidates.as_mut_ptr(),
-        size: candidates.len(),
-        selected: -1,
-        sorted: false,
-    }
+#[cold]
+fn nothing_left() -> Error {
+    let message = "logit_bias, ignore_eos or the samplers leave no token to choose from";
+    Error::new(ErrorCode::InvalidRequest, message)
 }
 
+/// Those of `candidates` that the grammar allows next.
+fn allowed<'a>(
+    grammar: &mut RawSampler,
+    candidates: &'a mut [sys::llama_token_data],
+) -> Result<&'a mut [sys::llama_token_data], Error> {
+    if candidates.is_empty() {
+        return Ok(candidates);
+    }
+    Ok(keep_above(grammar.apply(candidates)?, f32::NEG_INFINITY))
+}
+
+/// Those of `candidates` with a logit above `floor`, in their order.
+fn keep_above(candidates: &mut [sys::llama_token_data], floor: f32) -> &mut [sys::llama_token_data] {
+    let mut kept = 0;
+    for i in 0..candidates.len() {
+        if candidates.get(i).is_some_and(|c| c.logit > floor) {
+            candidates.swap(kept, i);
+            kept += 1;
+        }
+    }
+    candidates.get_mut(..kept).unwrap_or_default()
+}
+
+fn highest(candidates: &[sys::llama_token_data]) -> f32 {
+    candidates.iter().map(|c| c.logit).fold(f32::NEG_INFINITY, f32::max)
+}
+
+/// The candidates of `logits`: every token but those that the model itself rules out.
 fn fill(candidates: &mut Vec<sys::llama_token_data>, logits: &[f32]) {
+    let possible = (0_i32..).zip(logits).filter(|&(_, &logit)| logit > f32::NEG_INFINITY);
     candidates.clear();
-    candidates.extend((0_i32..).zip(logits).map(|(id, &logit)| sys::llama_token_data { id, logit, p: 0.0 }));
+    candidates.extend(possible.map(|(id, &logit)| sys::llama_token_data { id, logit, p: 0.0 }));
 }
 
 /// The number of the highest logit, the lowest number among equal ones.
@@ -172,15 +228,16 @@ fn best(logits: &[f32]) -> Token {
 }
 
 fn best_candidate(left: &[sys::llama_token_data]) -> Option<usize> {
-    let allowed = left.iter().enumerate().filter(|(_, c)| c.logit > f32::NEG_INFINITY);
-    allowed.max_by(|(_, a), (_, b)| a.logit.total_cmp(&b.logit).then(b.id.cmp(&a.id))).map(|(i, _)| i)
+    let candidates = left.iter().enumerate().filter(|(_, c)| c.logit > f32::NEG_INFINITY);
+    candidates.max_by(|(_, a), (_, b)| a.logit.total_cmp(&b.logit).then(b.id.cmp(&a.id))).map(|(i, _)| i)
 }
 
 /// Where `u` of the probability mass falls: softmax over the logits that are left.
 fn draw(left: &[sys::llama_token_data], u: f64) -> Option<usize> {
-    let best = left.iter().map(|c| c.logit).fold(f32::NEG_INFINITY, f32::max);
-    if best == f32::NEG_INFINITY {
-        return None;
+    let best = highest(left);
+    if best.is_infinite() {
+        // Nothing left, or a logit that overflowed: that candidate is certain.
+        return left.iter().position(|c| c.logit == f32::INFINITY);
     }
     let weight = |c: &sys::llama_token_data| f64::from(c.logit - best).exp();
     let mut target = u * left.iter().map(weight).sum::<f64>();

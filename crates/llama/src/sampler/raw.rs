@@ -19,10 +19,24 @@ impl RawSampler {
             .ok_or_else(|| Error::new(ErrorCode::EngineFailed, format!("llama.cpp made no {what} sampler")))
     }
 
-    pub(super) fn apply(&mut self, candidates: &mut sys::llama_token_data_array) -> Result<(), Error> {
+    /// What the sampler leaves of `candidates`. There must be at least one: llama.cpp ends the
+    /// process without.
+    pub(super) fn apply<'a>(
+        &mut self,
+        candidates: &'a mut [sys::llama_token_data],
+    ) -> Result<&'a mut [sys::llama_token_data], Error> {
+        let mut array = sys::llama_token_data_array {
+            data: candidates.as_mut_ptr(),
+            size: candidates.len(),
+            selected: -1,
+            sorted: false,
+        };
         // SAFETY: the candidates are a valid array of `size` entries; exceptions are caught.
-        let status = unsafe { ffi::rkllmjs_llama_sampler_apply(self.0.as_ptr(), candidates) };
-        threw(status)
+        let status = unsafe { ffi::rkllmjs_llama_sampler_apply(self.0.as_ptr(), &raw mut array) };
+        threw(status)?;
+        // SAFETY: a sampler may shorten or reorder the array it was given, within its memory, which
+        // is borrowed for as long as what is returned.
+        Ok(unsafe { std::slice::from_raw_parts_mut(array.data, array.size) })
     }
 
     pub(super) fn accept(&mut self, token: Token) -> Result<(), Error> {

@@ -1,0 +1,102 @@
+//! Every malformed file of the corpus, in one process: a typed error or an answer, and the intact
+//! file still loads after each.
+
+use std::path::{Path, PathBuf};
+
+use rkllmjs_chat::{Messages, RenderOptions};
+use rkllmjs_core::{ErrorCode, GenerateOptions, Outcome, Special};
+use rkllmjs_runtime::{Hooks, LoadOptions, Model, PromptInput, load};
+use rkllmjs_synthetic::{Expect, Kind, Options, WeightType, corpus, draft};
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("rkllmjs-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("temporary folder");
+        Self(path)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, bytes).expect("temporary file");
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn small() -> LoadOptions {
+    LoadOptions {
+        context_size: Some(128.0),
+        max_sequences: Some(2.0),
+        threads: Some(1.0),
+        ..Default::default()
+    }
+}
+
+fn answer(model: &Model, prompt: PromptInput) -> Outcome {
+    let options = GenerateOptions { max_tokens: Some(4.0), ..Default::default() };
+    model.generate(prompt, &options, Box::new(|| {})).expect("a place in the queue").wait()
+}
+
+/// Does with a model what a user would; whatever fails must fail with a code.
+fn use_model(model: &Model) {
+    let _ = model.tokenize("Hello wörld, <|im_end|> 日本 \u{1F600}", Special { add: true, parse: true });
+    let _ = answer(model, PromptInput::Text("Hello wörld, 日本 \u{1F600}".to_owned()));
+    let _ = answer(model, PromptInput::Tokens(vec![1, 5, 9]));
+    let messages = Messages::from_json(r#"[{"role":"user","content":"Hi"}]"#).expect("messages");
+    let began = std::time::Instant::now();
+    let _ = answer(model, PromptInput::Messages(messages, RenderOptions::default()));
+    assert!(began.elapsed().as_secs() < 5, "a template held a request for {:?}", began.elapsed());
+    let (sender, receiver) = std::sync::mpsc::channel();
+    model.embed(vec!["Hello".to_owned()], move |result| drop(sender.send(result.is_ok())));
+    receiver.recv().expect("an answer to embed");
+}
+
+fn loads_and_answers(path: &Path) {
+    let model = load(path, &small(), &Hooks::default()).expect("the intact file loads");
+    let outcome = answer(&model, PromptInput::Text("Hello".to_owned()));
+    assert_eq!(outcome.error, None);
+    model.close();
+    model.wait_closed();
+}
+
+#[test]
+fn malformed_files_are_typed_errors_and_the_process_lives_on() {
+    let folder = Folder::new("hostile");
+    let options = Options { weight_type: WeightType::Q8_0, ..Options::default() };
+    let base = draft(Kind::Micro, &options).and_then(|draft| draft.to_bytes()).expect("a small model");
+    let intact = folder.write("intact.gguf", &base);
+    let mut count = 0;
+    for bad in corpus(&base).expect("corpus") {
+        if std::env::var("RKLLMJS_CORPUS_TRACE").is_ok() {
+            use std::io::Write;
+            let _ = writeln!(std::io::stderr(), "{} ({})", bad.name, bad.expect);
+        }
+        let path = folder.write("bad.gguf", &bad.bytes);
+        match load(&path, &small(), &Hooks::default()) {
+            Err(error) => {
+                let typed = [ErrorCode::ModelInvalid, ErrorCode::Unsupported, ErrorCode::InsufficientMemory];
+                assert!(typed.contains(&error.code), "{}: {:?}", bad.name, error);
+                assert!(
+                    error.message.contains("bad.gguf") || error.code != ErrorCode::ModelInvalid,
+                    "{error:?}"
+                );
+            }
+            Ok(model) => {
+                assert_eq!(bad.expect, Expect::Loads, "{} was loaded: {}", bad.name, bad.why);
+                use_model(&model);
+                model.close();
+                model.wait_closed();
+            }
+        }
+        loads_and_answers(&intact);
+        count += 1;
+    }
+    assert!(count >= 60, "only {count} files");
+}
