@@ -1,0 +1,182 @@
+/**
+ * The addon's side of the border, played by a test: it writes parts when the test says so and
+ * follows the same rules of flow as the real one.
+ */
+
+const TIMINGS = {
+  queueMs: 1,
+  prefillMs: 2,
+  firstTokenMs: 3,
+  decodeMs: 4,
+  prefillTokensPerSecond: 5,
+  tokensPerSecond: 6,
+}
+
+export function nativeError(code, message = code, { retryable = false, details = {} } = {}) {
+  return { nativeError: true, code, message, retryable, details: JSON.stringify(details) }
+}
+
+export class MockGeneration {
+  flow = 'folding'
+  unread = 0
+  unreadMost = 0
+  acknowledgements = []
+  cancels = 0
+  ended = false
+  #model
+  #choices
+  #pending = []
+
+  constructor(model, id, options) {
+    this.#model = model
+    this.id = id
+    this.options = options
+    this.#choices = Array.from({ length: options.n ?? 1 }, () => ({ text: '', tokens: [], logprobs: [] }))
+  }
+
+  listen() {
+    if (this.flow === 'folding') this.flow = 'listening'
+  }
+
+  stream() {
+    if (this.flow === 'folding') {
+      this.#choices.forEach(({ text, tokens }, index) => {
+        if (tokens.length > 0) this.#pending.push({ index, text, tokens: [...tokens] })
+      })
+    }
+    this.flow = 'streaming'
+    setImmediate(() => this.flush())
+  }
+
+  /** The engine notices within a step, not at once. */
+  cancel() {
+    this.cancels += 1
+    setImmediate(() => this.end({ finishReason: 'cancelled' }))
+  }
+
+  acknowledge(parts) {
+    this.acknowledgements.push(parts)
+    this.unread -= parts
+    if (this.unread < 0) throw new Error('more was acknowledged than was taken')
+    this.onRoom?.()
+  }
+
+  partialText(index) {
+    return this.#choices[index]?.text ?? ''
+  }
+
+  get hasRoom() {
+    return this.flow !== 'streaming' || this.#pending.length + this.unread < 64
+  }
+
+  write(text, tokens = [text.length], { index = 0, logprobs } = {}) {
+    const choice = this.#choices[index]
+    choice.text += text
+    choice.tokens.push(...tokens)
+    if (logprobs !== undefined) choice.logprobs.push(...logprobs)
+    if (this.flow !== 'folding') this.#pending.push({ index, text, tokens, ...(logprobs && { logprobs }) })
+    return this
+  }
+
+  /** Sends what was written. */
+  flush() {
+    const parts = this.#take()
+    if (parts.length > 0 && !this.ended) this.#model.send([{ id: this.id, parts }])
+    return this
+  }
+
+  end({ finishReason = 'stop', error } = {}) {
+    if (this.ended) return
+    this.ended = true
+    const completionTokens = this.#choices.reduce((sum, { tokens }) => sum + tokens.length, 0)
+    const end = {
+      usage: { promptTokens: 2, completionTokens, cachedTokens: 0 },
+      timings: TIMINGS,
+      choices: this.#choices.map(({ text, tokens, logprobs }) => ({
+        text,
+        tokens: Uint32Array.from(tokens),
+        finishReason,
+        ...(logprobs.length > 0 && { logprobs }),
+      })),
+      ...(error && { error }),
+    }
+    this.#model.send([{ id: this.id, parts: this.#take(), end }])
+  }
+
+  #take() {
+    const parts = this.#pending.splice(0)
+    if (this.flow === 'streaming') this.unread += parts.length
+    this.unreadMost = Math.max(this.unreadMost, this.unread)
+    return parts
+  }
+}
+
+export class MockModel {
+  generations = []
+  requests = []
+  /** What the next call answers instead of a generation. */
+  refusal
+
+  attach(onReady) {
+    this.send = onReady
+  }
+
+  generate(prompt, options) {
+    return this.#begin({ prompt, options })
+  }
+
+  chat(messages, chatOptions, options) {
+    return this.#begin({ messages: JSON.parse(messages), chatOptions: JSON.parse(chatOptions), options })
+  }
+
+  tokenize(text, addSpecial, parseSpecial) {
+    this.tokenized = { addSpecial, parseSpecial }
+    return Uint32Array.from(text, (character) => character.codePointAt(0))
+  }
+
+  detokenize(tokens) {
+    return String.fromCodePoint(...tokens)
+  }
+
+  applyChatTemplate(messages, chatOptions) {
+    return `${messages}${chatOptions}`
+  }
+
+  countTokens(messages) {
+    return JSON.parse(messages).length
+  }
+
+  async embed(inputs) {
+    return { vectors: inputs.map(() => Float32Array.of(3, 4, 12)), promptTokens: inputs.length }
+  }
+
+  async loadLora(name) {
+    return name === 'broken' ? nativeError('model-invalid') : null
+  }
+
+  async unloadLora(name) {
+    return name !== 'missing'
+  }
+
+  info() {
+    return JSON.stringify({ architecture: 'mock', engine: 'mock', device: 'CPU', contextSize: 4096 })
+  }
+
+  stats() {
+    return { waiting: 0, running: this.generations.filter(({ ended }) => !ended).length }
+  }
+
+  async close() {
+    await new Promise(setImmediate)
+    for (const generation of this.generations) generation.end({ finishReason: 'cancelled' })
+    return null
+  }
+
+  #begin(request) {
+    this.requests.push(request)
+    if (this.refusal !== undefined) return this.refusal
+    const generation = new MockGeneration(this, this.generations.length + 1, request.options)
+    this.generations.push(generation)
+    return generation
+  }
+}

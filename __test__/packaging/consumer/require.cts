@@ -1,0 +1,17 @@
+// A CommonJS module: the same names through require().
+import rkllmjs = require('rkllmjs')
+
+async function main(): Promise<string> {
+  const model: rkllmjs.LlamaModel = await rkllmjs.LlamaModel.load(rkllmjs.bundledModelPath())
+  try {
+    const { text } = await model.generate('Once upon a time', { maxTokens: 8 })
+    return text
+  } catch (error) {
+    if (error instanceof rkllmjs.RkllmError) return error.code
+    throw error
+  } finally {
+    await model.close()
+  }
+}
+
+void main()

@@ -1,0 +1,21 @@
+// npm run build: the addon for this machine and the library. `--flavour <name>|all` builds the platform package.
+import { parseArgs } from 'node:util'
+import { buildAddon } from './build/addon.mjs'
+import { buildLibrary } from './build/library.mjs'
+import { buildPlatformPackage } from './build/platform-package.mjs'
+import { command } from './command.mjs'
+import { setup } from './setup.mjs'
+
+/** Everything that running from this repository needs. Returns at once when nothing changed. */
+export async function build() {
+  await buildAddon()
+  await buildLibrary()
+}
+
+async function main(args) {
+  const { values } = parseArgs({ args, options: { flavour: { type: 'string' } } })
+  await setup()
+  await (values.flavour ? buildPlatformPackage(values.flavour) : build())
+}
+
+await command(import.meta, main)

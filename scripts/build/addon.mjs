@@ -1,0 +1,36 @@
+// The addon for this machine: rkllmjs.<platform>.node in the repository's root, with napi's loader and types.
+import { rmSync } from 'node:fs'
+import { elapsed, say } from '../command.mjs'
+import { environment, hostFlavour, hostPlatform } from '../flavours.mjs'
+import { inRepository } from '../repository.mjs'
+import { run } from '../run.mjs'
+import { checkAddon, exportsOf } from './addon-check.mjs'
+import { forget, isFresh, remember } from './freshness.mjs'
+
+const SOURCES = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'package.json', 'src', 'crates']
+const LOADER = ['index.js', 'index.d.ts']
+
+/** Builds what changed; returns at once when nothing did. */
+export async function buildAddon() {
+  const { node, triple } = hostPlatform()
+  const flavour = hostFlavour()
+  const env = environment(flavour)
+  if (isFresh('addon', { settings: env, sources: SOURCES, outputs: [node, ...LOADER] })) return
+
+  say(`building the addon, flavour ${flavour} (the first time takes some minutes)`)
+  forget('addon')
+  rmSync(inRepository(node), { force: true })
+  // May write Cargo.lock; after it the network is not needed, also not by what reads the whole dependency tree.
+  await run('cargo', ['fetch'], { env })
+  const startedAt = Date.now()
+  await run(process.execPath, [inRepository('node_modules/@napi-rs/cli/dist/cli.js'), ...napiArguments(triple)], { env })
+  await checkAddon(inRepository(node), startedAt)
+  await exportsOf(inRepository(node))
+  await exportsOf(inRepository('index.js'))
+  remember('addon', env, startedAt)
+  say(`built ${node} in ${elapsed(startedAt)}`)
+}
+
+function napiArguments(triple) {
+  return ['build', '--platform', '--release', '--target', triple, '--js', LOADER[0], '--dts', LOADER[1]]
+}

@@ -1,0 +1,19 @@
+// The development tools of package-lock.json: none of them ships, none of them has an install script.
+import { statSync } from 'node:fs'
+import { say } from '../command.mjs'
+import { inRepository } from '../repository.mjs'
+import { run } from '../run.mjs'
+
+/** Runs `npm ci` when node_modules is missing or older than the lock file. */
+export async function nodeModules() {
+  const installed = modified('node_modules/.package-lock.json')
+  if (installed !== undefined && installed >= modified('package-lock.json')) return
+  say('npm ci')
+  const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ['npm']
+  const [program, ...before] = npm
+  await run(program, [...before, 'ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'])
+}
+
+function modified(file) {
+  return statSync(inRepository(file), { throwIfNoEntry: false })?.mtimeMs
+}
