@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
+import { after, describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 
 import { RkllmError } from '../dist/error.js'
@@ -7,10 +7,17 @@ import { LlamaModel } from '../dist/model.js'
 import { loadNative } from '../dist/native-load.js'
 import { MockModel, nativeError } from './mock/native.mjs'
 
+const opened = []
+
 function open() {
   const native = new MockModel()
-  return { native, model: new LlamaModel(native) }
+  const model = new LlamaModel(native)
+  opened.push(model)
+  return { native, model }
 }
+
+// A generation that is not ended keeps the process, as it should.
+after(() => Promise.all(opened.map((model) => model.close())))
 
 /** The error of a call, however it is reported. */
 async function failure(call) {

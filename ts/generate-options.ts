@@ -1,0 +1,256 @@
+import type { SamplerName } from './sampler-name.js'
+import type { OnToken } from './token-callback.js'
+
+/**
+ * What is added to the logits of single tokens: by token number, as an object, a `Map` or pairs.
+ * `-Infinity` forbids a token.
+ */
+export type LogitBias =
+  | Readonly<Record<number, number>>
+  | ReadonlyMap<number, number>
+  | readonly (readonly [token: number, bias: number])[]
+
+/** A LoRA adapter by its name, with the scale it was loaded with, or several with their scales. */
+export type LoraSelection = string | Readonly<Record<string, number>>
+
+/**
+ * How text is made. Every option is optional; numbers outside their range, wrong types and
+ * unknown names are refused with `invalid-request`.
+ *
+ * The same seed, options and build, with no other request at work on the model, give the same text.
+ */
+export interface GenerateOptions {
+  /**
+   * Most tokens of one answer.
+   *
+   * @defaultValue up to the end of the context
+   */
+  readonly maxTokens?: number | undefined
+  /**
+   * Divides the logits; 0 always picks the most likely token.
+   *
+   * @defaultValue 0.8
+   */
+  readonly temperature?: number | undefined
+  /**
+   * Keeps this many most likely tokens; 0 keeps all.
+   *
+   * @defaultValue 40
+   */
+  readonly topK?: number | undefined
+  /**
+   * Keeps the smallest set of tokens with this much probability; 1 keeps all.
+   *
+   * @defaultValue 0.95
+   */
+  readonly topP?: number | undefined
+  /**
+   * Keeps tokens with at least this share of the best one's probability.
+   *
+   * @defaultValue 0.05
+   */
+  readonly minP?: number | undefined
+  /**
+   * Keeps the locally typical set of this mass; 1 keeps all.
+   *
+   * @defaultValue 1
+   */
+  readonly typicalP?: number | undefined
+  /**
+   * Keeps logits within this many standard deviations of the best; 0 is off.
+   *
+   * @defaultValue 0
+   */
+  readonly topNSigma?: number | undefined
+  /**
+   * Chance of dropping all top choices but the least likely; 0 is off.
+   *
+   * @defaultValue 0
+   */
+  readonly xtcProbability?: number | undefined
+  /**
+   * The probability that makes a token a top choice; above 0.5 XTC is off.
+   *
+   * @defaultValue 0.1
+   */
+  readonly xtcThreshold?: number | undefined
+  /**
+   * Half the width of the temperature's dynamic range; 0 keeps it fixed.
+   *
+   * @defaultValue 0
+   */
+  readonly dynatempRange?: number | undefined
+  /**
+   * Weakens recent tokens by this factor; 1 is off.
+   *
+   * @defaultValue 1
+   */
+  readonly repeatPenalty?: number | undefined
+  /**
+   * How many recent tokens the penalties look at; -1 is the whole context.
+   *
+   * @defaultValue 64
+   */
+  readonly repeatLastN?: number | undefined
+  /**
+   * Subtracted from a token's logit once for each recent occurrence.
+   *
+   * @defaultValue 0
+   */
+  readonly frequencyPenalty?: number | undefined
+  /**
+   * Subtracted from a token's logit if it occurred recently.
+   *
+   * @defaultValue 0
+   */
+  readonly presencePenalty?: number | undefined
+  /**
+   * Strength of the DRY penalty against repeated passages; 0 is off.
+   *
+   * @defaultValue 0
+   */
+  readonly dryMultiplier?: number | undefined
+  /**
+   * Growth of the DRY penalty with each repeated token.
+   *
+   * @defaultValue 1.75
+   */
+  readonly dryBase?: number | undefined
+  /**
+   * Repeats up to this many tokens are free of the DRY penalty.
+   *
+   * @defaultValue 2
+   */
+  readonly dryAllowedLength?: number | undefined
+  /**
+   * 1 or 2: Mirostat of that version instead of the truncating samplers; 0 is off.
+   *
+   * @defaultValue 0
+   */
+  readonly mirostat?: number | undefined
+  /**
+   * Mirostat's target surprise, in bits.
+   *
+   * @defaultValue 5
+   */
+  readonly mirostatTau?: number | undefined
+  /**
+   * Mirostat's learning rate.
+   *
+   * @defaultValue 0.1
+   */
+  readonly mirostatEta?: number | undefined
+  /**
+   * Start of the random numbers, from 0 to 4294967295.
+   *
+   * @defaultValue a random number
+   */
+  readonly seed?: number | undefined
+  /**
+   * Added to the logits of single tokens; `-Infinity` forbids one.
+   *
+   * @defaultValue none
+   */
+  readonly logitBias?: LogitBias | undefined
+  /**
+   * Strings that end the answer. They are no part of it, and no piece of one is ever streamed.
+   *
+   * @defaultValue none
+   */
+  readonly stop?: string | readonly string[] | undefined
+  /**
+   * Tokens that end the answer, beside the model's own.
+   *
+   * @defaultValue none
+   */
+  readonly stopTokens?: readonly number[] | Uint32Array | undefined
+  /**
+   * Goes on where the model would end its answer.
+   *
+   * @defaultValue false
+   */
+  readonly ignoreEos?: boolean | undefined
+  /**
+   * A grammar in GBNF that the text must follow.
+   *
+   * @defaultValue none
+   */
+  readonly grammar?: string | undefined
+  /**
+   * Reports how likely each token was.
+   *
+   * @defaultValue false
+   */
+  readonly logprobs?: boolean | undefined
+  /**
+   * How many alternatives `logprobs` reports for each token.
+   *
+   * @defaultValue 0
+   */
+  readonly topLogprobs?: number | undefined
+  /**
+   * How many answers.
+   *
+   * @defaultValue 1
+   */
+  readonly n?: number | undefined
+  /**
+   * Which sampling steps run, and in which order.
+   *
+   * @defaultValue all, in the order of {@link SamplerName}
+   */
+  readonly samplers?: readonly SamplerName[] | undefined
+  /**
+   * Requests of higher priority leave the queue first.
+   *
+   * @defaultValue 0
+   */
+  readonly priority?: number | undefined
+  /**
+   * Fails with `deadline-exceeded` this long after the call, in milliseconds.
+   *
+   * @defaultValue none
+   */
+  readonly timeoutMs?: number | undefined
+  /**
+   * How long a stream may stay unread, in milliseconds, while other requests wait. After that
+   * it fails with `deadline-exceeded`.
+   *
+   * @defaultValue 60000
+   */
+  readonly readerTimeoutMs?: number | undefined
+  /**
+   * The adapters to run under.
+   *
+   * @defaultValue none
+   */
+  readonly lora?: LoraSelection | undefined
+  /**
+   * Whether the prompt may be kept for later requests. Changes nothing yet: no prompt outlives
+   * its request.
+   *
+   * @defaultValue true
+   */
+  readonly cachePrompt?: boolean | undefined
+  /**
+   * Whose request it is: kept prompts are never shared between tenants. Changes nothing yet: no
+   * prompt outlives its request.
+   *
+   * @defaultValue none
+   */
+  readonly tenant?: string | undefined
+  /**
+   * Speculative decoding, which this version does not have.
+   *
+   * @defaultValue off
+   */
+  readonly speculative?: { readonly mode: 'none' } | undefined
+  /** Cancels the generation, which then rejects with the signal's `reason`. */
+  readonly signal?: AbortSignal | undefined
+  /**
+   * Called for each token as it arrives, with the text that is certain by then: empty while a
+   * character or a possible stop string is incomplete. If it throws, the generation is
+   * cancelled and rejects with what was thrown.
+   */
+  readonly onToken?: OnToken | undefined
+}

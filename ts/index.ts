@@ -1,0 +1,52 @@
+/**
+ * Language models inside a Node.js process.
+ *
+ * {@link loadModel} loads a file, a {@link LlamaModel} answers with {@link Generation}s, and
+ * whatever fails does so with an {@link RkllmError}.
+ *
+ * @packageDocumentation
+ */
+export { bundledModelPath } from './bundled-model.js'
+export { inspect } from './inspect.js'
+export { loadModel } from './load-model.js'
+export { version } from './version.js'
+
+export { LlamaModel } from './model.js'
+export type { LoadOptions, KvCacheType, Pooling } from './load-options.js'
+export type { ModelInfo, ModelStats, Inspection, MemoryEstimate } from './model-info.js'
+export type { FilePath } from './path.js'
+
+export { Generation } from './generation.js'
+export type { GenerateOptions, LogitBias, LoraSelection } from './generate-options.js'
+export type { ChatOptions, ChatTemplateOptions } from './chat-options.js'
+export type { OnToken } from './token-callback.js'
+export type { SamplerName } from './sampler-name.js'
+export type { Part, TextDeltaPart, FinishPart } from './parts.js'
+export type {
+  AnswerMessage,
+  ChatResult,
+  Choice,
+  FinishReason,
+  GenerateResult,
+  Timings,
+  TokenLogprob,
+  Usage,
+} from './result.js'
+
+export type {
+  AssistantMessage,
+  Message,
+  MessageContent,
+  SystemMessage,
+  TextContent,
+  ToolCall,
+  ToolMessage,
+  UserMessage,
+} from './message.js'
+
+export type { TokenizeOptions } from './tokenize-options.js'
+export type { EmbedOptions, EmbedResult, EmbedUsage } from './embed.js'
+export type { LoadLoraOptions, LoadedLora } from './lora.js'
+
+export { RkllmError } from './error.js'
+export type { ErrorCode, ErrorDetails, RkllmErrorOptions } from './error.js'

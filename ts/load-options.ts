@@ -1,0 +1,94 @@
+/** How keys and values are stored in the KV cache. */
+export type KvCacheType = 'f16' | 'q8_0' | 'q4_0'
+
+/** How the vectors of a text's tokens become one vector. */
+export type Pooling = 'none' | 'mean' | 'cls' | 'last' | 'rank'
+
+/** How a model is loaded. Every default fits the machine and the file. */
+export interface LoadOptions {
+  /**
+   * Most tokens one request may hold, prompt and answer together.
+   *
+   * @defaultValue what the model was trained on, as far as the memory allows
+   */
+  readonly contextSize?: number | undefined
+  /**
+   * Most tokens of all requests in the batch together. Their memory is taken when the model loads.
+   *
+   * @defaultValue from `contextSize`, `maxSequences` and the free memory
+   */
+  readonly kvCells?: number | undefined
+  /** Most answers made at the same time; further requests wait in the queue. */
+  readonly maxSequences?: number | undefined
+  /** Most requests that wait; one more is refused with `overloaded`. */
+  readonly maxQueue?: number | undefined
+  /** Most tokens computed in one step. */
+  readonly batchSize?: number | undefined
+  /**
+   * Threads that make tokens.
+   *
+   * @defaultValue the fast cores this process may use
+   */
+  readonly threads?: number | undefined
+  /**
+   * Threads that read prompts.
+   *
+   * @defaultValue as `threads`
+   */
+  readonly threadsBatch?: number | undefined
+  /** Layers put on a GPU; `'auto'` puts there what fits. */
+  readonly gpuLayers?: 'auto' | number | undefined
+  /**
+   * Maps the file instead of reading it.
+   *
+   * @defaultValue true
+   */
+  readonly mmap?: boolean | undefined
+  /**
+   * Keeps the weights from being swapped out.
+   *
+   * @defaultValue false
+   */
+  readonly mlock?: boolean | undefined
+  /**
+   * How keys and values are stored: smaller types hold more tokens and cost some quality.
+   *
+   * @defaultValue 'f16'
+   */
+  readonly kvCacheType?: KvCacheType | undefined
+  /**
+   * A Jinja template that makes a prompt of a conversation.
+   *
+   * @defaultValue the one in the file
+   */
+  readonly chatTemplate?: string | undefined
+  /** Loads the model for embeddings. */
+  readonly embedding?: boolean | undefined
+  /**
+   * How a text's vectors become one.
+   *
+   * @defaultValue what the file says
+   */
+  readonly pooling?: Pooling | undefined
+  /**
+   * What happens to a request that does not fit the context: it fails with `context-exceeded`.
+   *
+   * @defaultValue 'error'
+   */
+  readonly contextOverflow?: 'error' | undefined
+  /**
+   * Runs the model in a child process, which this version cannot.
+   *
+   * @defaultValue false
+   */
+  readonly isolate?: false | undefined
+  /**
+   * Hears how much of the load is done, from 0 to 1, never less than before. If it throws, the
+   * load is cancelled and rejects with what was thrown.
+   */
+  readonly onProgress?: ((fraction: number) => void) | undefined
+  /** Hears the engine's log, line by line, for as long as the model is open. */
+  readonly onLog?: ((level: string, line: string) => void) | undefined
+  /** Cancels the load, which then rejects with the signal's `reason`. */
+  readonly signal?: AbortSignal | undefined
+}

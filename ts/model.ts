@@ -1,0 +1,242 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+import type { ChatOptions, ChatTemplateOptions } from './chat-options.js'
+import { checkOptions } from './check-options.js'
+import { toChatResult } from './completion.js'
+import { describeValue } from './describe-value.js'
+import { shapeVector, toInputs } from './embed.js'
+import type { EmbedOptions, EmbedResult } from './embed.js'
+import { RkllmError, invalidRequest } from './error.js'
+import type { GenerateOptions } from './generate-options.js'
+import { GenerationRouter } from './generation-router.js'
+import type { ReadyListener } from './generation-router.js'
+import { GenerationRun } from './generation-run.js'
+import type { RunRequest } from './generation-run.js'
+import { Generation } from './generation.js'
+import { holdWhile } from './keep-alive.js'
+import type { LoadOptions } from './load-options.js'
+import { LoadedLoras } from './lora.js'
+import type { LoadLoraOptions, LoadedLora } from './lora.js'
+import type { Message } from './message.js'
+import type { ModelInfo, ModelStats } from './model-info.js'
+import { toNativeChatOptions } from './native-chat-options.js'
+import { unwrap } from './native-error.js'
+import { toNativeGenerateOptions } from './native-generate-options.js'
+import { loadNative } from './native-load.js'
+import { toNativeMessages } from './native-messages.js'
+import type { NativeError, NativeGenerateOptions, NativeGeneration, NativeModel } from './native.js'
+import * as table from './options.js'
+import { toPath } from './path.js'
+import type { FilePath } from './path.js'
+import type { ChatResult, GenerateResult } from './result.js'
+import type { TokenizeOptions } from './tokenize-options.js'
+import { toTokens } from './tokens.js'
+
+/**
+ * A GGUF model, loaded and ready, run by llama.cpp inside this process.
+ *
+ * It serves any number of calls at the same time: what does not fit the batch waits in a queue.
+ * An open model does not keep the process running; {@link close} gives its memory back early.
+ */
+export class LlamaModel implements AsyncDisposable {
+  readonly #native: NativeModel
+  readonly #router = new GenerationRouter()
+  readonly #loras = new LoadedLoras()
+  #closing: Promise<void> | undefined
+
+  /**
+   * What is known about the model: architecture, size, quantization, context, template, engine
+   * and device.
+   */
+  readonly info: ModelInfo
+
+  private constructor(nativeModel: NativeModel) {
+    this.#native = nativeModel
+    this.info = JSON.parse(nativeModel.info()) as ModelInfo
+    nativeModel.attach((news) => this.#router.deliver(news))
+  }
+
+  /**
+   * Loads a GGUF file.
+   *
+   * @throws {@link RkllmError} `model-not-found`, `model-invalid` if the file is broken or of
+   *   another kind, `insufficient-memory` with the numbers.
+   */
+  static async load(path: FilePath, options?: LoadOptions): Promise<LlamaModel> {
+    return new LlamaModel(await loadNative(path, options))
+  }
+
+  /** The adapters that requests can name. */
+  get loras(): readonly LoadedLora[] {
+    return this.#loras.all
+  }
+
+  /**
+   * Continues `prompt`, which is taken as it is: no template is applied.
+   *
+   * Never throws: every problem rejects the generation, and reaches a loop over it.
+   *
+   * @example
+   * ```ts
+   * const { text } = await model.generate('Once upon a time', { maxTokens: 64, temperature: 0 })
+   * ```
+   *
+   * Rejects with an {@link RkllmError}: `invalid-request` and `unsupported` about an option,
+   * `context-exceeded` if the prompt does not fit, `overloaded` if the queue is full, which is
+   * worth retrying.
+   */
+  generate(prompt: string | Uint32Array | readonly number[], options?: GenerateOptions): Generation<GenerateResult> {
+    const prepare = (): RunRequest => {
+      this.#checkOpen()
+      const given = typeof prompt === 'string' ? prompt : toTokens('prompt', prompt)
+      const checked = checkOptions(table.GENERATE_OPTIONS, options)
+      return this.#request(checked, (nativeOptions) => this.#native.generate(given, nativeOptions))
+    }
+    return Generation.of(new GenerationRun(prepare, (result) => result))
+  }
+
+  /**
+   * Writes the next message of a conversation.
+   *
+   * Await it for the whole message, or iterate it for the parts as they are made; both read the
+   * same generation. Leaving the loop early cancels it and frees its place in the batch: the
+   * result then has `finishReason: 'cancelled'` and nothing is thrown.
+   *
+   * @example
+   * ```ts
+   * for await (const part of model.chat([{ role: 'user', content: 'Why is the sky blue?' }])) {
+   *   if (part.type === 'text-delta') process.stdout.write(part.text)
+   * }
+   * ```
+   *
+   * Rejects as {@link generate} does.
+   */
+  chat(messages: readonly Message[], options?: ChatOptions): Generation<ChatResult> {
+    const prepare = (): RunRequest => {
+      this.#checkOpen()
+      const conversation = toNativeMessages(messages)
+      const checked = checkOptions(table.CHAT_OPTIONS, options)
+      const template = toNativeChatOptions(checked)
+      return this.#request(checked, (nativeOptions) => this.#native.chat(conversation, template, nativeOptions))
+    }
+    return Generation.of(new GenerationRun(prepare, toChatResult))
+  }
+
+  /** Splits text into the model's tokens. */
+  tokenize(text: string, options?: TokenizeOptions): Uint32Array {
+    this.#checkOpen()
+    checkText('text', text)
+    const { addSpecial = false, parseSpecial = false } = checkOptions(table.TOKENIZE_OPTIONS, options)
+    return unwrap(this.#native.tokenize(text, addSpecial, parseSpecial))
+  }
+
+  /** Joins tokens into text. */
+  detokenize(tokens: Uint32Array | readonly number[]): string {
+    this.#checkOpen()
+    return unwrap(this.#native.detokenize(toTokens('tokens', tokens)))
+  }
+
+  /** How many tokens a conversation takes as a prompt. */
+  countTokens(messages: readonly Message[], options?: ChatTemplateOptions): number {
+    this.#checkOpen()
+    const conversation = toNativeMessages(messages)
+    const checked = checkOptions(table.CHAT_TEMPLATE_OPTIONS, options)
+    return unwrap(this.#native.countTokens(conversation, toNativeChatOptions(checked)))
+  }
+
+  /** The prompt that the model's template makes of a conversation. */
+  applyChatTemplate(messages: readonly Message[], options?: ChatTemplateOptions): string {
+    this.#checkOpen()
+    const conversation = toNativeMessages(messages)
+    const checked = checkOptions(table.CHAT_TEMPLATE_OPTIONS, options)
+    return unwrap(this.#native.applyChatTemplate(conversation, toNativeChatOptions(checked)))
+  }
+
+  /**
+   * Makes a vector of each text, for comparing their meaning.
+   *
+   * @example
+   * ```ts
+   * const { embeddings } = await model.embed(['a cat', 'a kitten'], { dimensions: 256 })
+   * ```
+   */
+  async embed(input: string | readonly string[], options?: EmbedOptions): Promise<EmbedResult> {
+    this.#checkOpen()
+    const inputs = toInputs(input)
+    const checked = checkOptions(table.EMBED_OPTIONS, options)
+    if (inputs.length === 0) return { embeddings: [], usage: { promptTokens: 0 } }
+    const { vectors, promptTokens } = unwrap(await holdWhile(this.#native.embed(inputs)))
+    return { embeddings: vectors.map((vector) => shapeVector(vector, checked)), usage: { promptTokens } }
+  }
+
+  /**
+   * Loads a LoRA adapter, which requests then choose with their `lora` option.
+   *
+   * @example
+   * ```ts
+   * await model.loadLora('pirate.gguf', { name: 'pirate' })
+   * await model.generate('Ahoy', { lora: 'pirate' })
+   * await model.generate('Ahoy', { lora: { pirate: 0.5 } })
+   * ```
+   */
+  async loadLora(path: FilePath, options: LoadLoraOptions): Promise<void> {
+    this.#checkOpen()
+    const file = toPath(path)
+    const { name, scale = 1 } = checkOptions(table.LOAD_LORA_OPTIONS, options)
+    if (name === undefined || name === '') throw invalidRequest('name must be given', { option: 'name' })
+    if (!Number.isFinite(scale)) throw invalidRequest(`scale must be finite, got ${scale}`, { option: 'scale' })
+    await this.#loras.add({ name, path: file, scale }, async () => {
+      unwrap(await holdWhile(this.#native.loadLora(name, file)))
+    })
+  }
+
+  /** Unloads an adapter; resolves to false if none has that name. */
+  async unloadLora(name: string): Promise<boolean> {
+    this.#checkOpen()
+    checkText('name', name)
+    const wasLoaded = unwrap(await holdWhile(this.#native.unloadLora(name)))
+    this.#loras.remove(name)
+    return wasLoaded
+  }
+
+  /** Queue, sequences, cache use and speed at this moment. */
+  stats(): ModelStats {
+    this.#checkOpen()
+    return this.#native.stats() as unknown as ModelStats
+  }
+
+  /**
+   * Ends running generations with `finishReason: 'cancelled'`, then frees the model.
+   *
+   * Later calls wait for the same end; every other method then fails with `closed`.
+   */
+  close(): Promise<void> {
+    this.#closing ??= holdWhile(this.#native.close()).then(() => undefined)
+    return this.#closing
+  }
+
+  /** The same as {@link close}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) throw new RkllmError('closed', 'the model is closed')
+  }
+
+  #request(
+    options: GenerateOptions,
+    call: (nativeOptions: NativeGenerateOptions) => NativeGeneration | NativeError,
+  ): RunRequest {
+    const nativeOptions = toNativeGenerateOptions(options, this.#loras)
+    const begin = (listener: ReadyListener): NativeGeneration => {
+      const generation = unwrap(call(nativeOptions))
+      this.#router.add(generation.id, listener)
+      return generation
+    }
+    return { begin, signal: options.signal, onToken: options.onToken }
+  }
+}
+
+function checkText(name: string, value: unknown): void {
+  if (typeof value !== 'string') throw invalidRequest(`${name} must be a string, got ${describeValue(value)}`)
+}

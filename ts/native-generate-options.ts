@@ -1,0 +1,41 @@
+import { invalidRequest } from './error.js'
+import type { GenerateOptions, LogitBias } from './generate-options.js'
+import type { LoadedLoras } from './lora.js'
+import type { NativeGenerateOptions } from './native.js'
+import { PLAIN_GENERATE_OPTIONS } from './options.js'
+import { pick } from './pick.js'
+
+/** Checked options as the addon takes them; the scales of adapters come from `loras`. */
+export function toNativeGenerateOptions(options: GenerateOptions, loras: LoadedLoras): NativeGenerateOptions {
+  const native: NativeGenerateOptions = pick(options, PLAIN_GENERATE_OPTIONS)
+  const { stop, stopTokens, samplers, logitBias, lora } = options
+  if (stop !== undefined) native.stop = typeof stop === 'string' ? [stop] : [...stop]
+  if (stopTokens !== undefined) native.stopTokens = Array.from(stopTokens)
+  if (samplers !== undefined) native.samplers = [...samplers]
+  if (logitBias !== undefined) {
+    const pairs = biasPairs(logitBias)
+    native.logitBiasTokens = pairs.map(([token]) => token)
+    native.logitBiasValues = pairs.map(([, bias]) => bias)
+  }
+  if (lora !== undefined) {
+    const selected = loras.select(lora)
+    native.loraNames = selected.map(({ name }) => name)
+    native.loraScales = selected.map(({ scale }) => scale)
+  }
+  return native
+}
+
+function biasPairs(logitBias: LogitBias): (readonly [number, number])[] {
+  if (Array.isArray(logitBias)) return [...logitBias] as (readonly [number, number])[]
+  if (isMap(logitBias)) return [...logitBias]
+  return Object.entries(logitBias as Record<string, number>).map(([token, bias]) => {
+    if (!/^\d+$/.test(token)) {
+      throw invalidRequest(`logitBias has ${JSON.stringify(token)}, which is no token number`, { option: 'logitBias' })
+    }
+    return [Number(token), bias]
+  })
+}
+
+function isMap(logitBias: LogitBias): logitBias is ReadonlyMap<number, number> {
+  return Symbol.iterator in logitBias && !Array.isArray(logitBias)
+}

@@ -1,0 +1,106 @@
+import { types } from 'node:util'
+
+/** The part of an option that works already. */
+export interface OptionLimit {
+  /** What works, for people; absent if nothing does. */
+  readonly expected?: string
+  readonly allows: (value: unknown) => boolean
+}
+
+/** What one option accepts. */
+export interface OptionRule {
+  /** What it must be, for people: `a number`. */
+  readonly expected: string
+  readonly accepts: (value: unknown) => boolean
+  /** Which of these values this version can honour, where it is not all of them. */
+  readonly limit?: OptionLimit
+
+}
+
+const isNumber = (value: unknown): value is number => typeof value === 'number'
+const isString = (value: unknown): value is string => typeof value === 'string'
+const isArrayOf = (isItem: (value: unknown) => boolean) => (value: unknown) =>
+  Array.isArray(value) && value.every(isItem)
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
+const isRecord = (value: unknown): value is object => isObject(value) && !Array.isArray(value)
+
+// Ranges are checked by the engine's own table, so that they are written down once.
+export const number: OptionRule = { expected: 'a number', accepts: isNumber }
+export const boolean: OptionRule = { expected: 'a boolean', accepts: (value) => typeof value === 'boolean' }
+export const string: OptionRule = { expected: 'a string', accepts: isString }
+export const callback: OptionRule = { expected: 'a function', accepts: (value) => typeof value === 'function' }
+export const record: OptionRule = { expected: 'an object', accepts: isRecord }
+
+export const strings: OptionRule = { expected: 'an array of strings', accepts: isArrayOf(isString) }
+
+export const stringOrStrings: OptionRule = {
+  expected: 'a string or an array of strings',
+  accepts: (value) => isString(value) || isArrayOf(isString)(value),
+}
+
+export const tokens: OptionRule = {
+  expected: 'an array of token numbers',
+  accepts: (value) => types.isUint32Array(value) || isArrayOf(isNumber)(value),
+}
+
+export const logitBias: OptionRule = {
+  expected: 'an object, a Map or an array of [token, bias] pairs, all of them numbers',
+  accepts: (value) => {
+    if (types.isMap(value)) return [...value].every(isPair)
+    if (Array.isArray(value)) return value.every(isPair)
+    return isObject(value) && Object.values(value).every(isNumber)
+  },
+}
+
+export const lora: OptionRule = {
+  expected: 'the name of an adapter or an object of names and scales',
+  accepts: (value) => isString(value) || (isRecord(value) && Object.values(value).every(isNumber)),
+}
+
+export const signal: OptionRule = {
+  expected: 'an AbortSignal',
+  accepts: (value) => isObject(value) && 'aborted' in value && 'addEventListener' in value,
+}
+
+export const layers: OptionRule = {
+  expected: "'auto' or a number of layers",
+  // The addon writes 'auto' as -1, which must not become a second way to ask for it.
+  accepts: (value) => value === 'auto' || (isNumber(value) && !(value < 0)),
+}
+
+/** An option of a later version, refused whatever its value. */
+export const unsupported: OptionRule = {
+  expected: 'anything',
+  accepts: () => true,
+  limit: { allows: () => false },
+}
+
+/** A switch that a later version can turn on. */
+export const onlyFalse: OptionRule = {
+  ...boolean,
+  limit: { expected: 'false', allows: (value) => value === false },
+}
+
+/** An array that must be empty, because a later version will read it. */
+export const emptyArray: OptionRule = {
+  expected: 'an array',
+  accepts: Array.isArray,
+  limit: { expected: 'an empty array', allows: (value) => Array.isArray(value) && value.length === 0 },
+}
+
+/** Of all words, or of all objects by their `field`, only those named by `words`. */
+export function only(words: readonly string[], field?: string): OptionRule {
+  const quoted = words.map((word) => JSON.stringify(word)).join(' or ')
+  const word = (value: unknown): unknown => (field === undefined ? value : (value as Record<string, unknown>)[field])
+  return {
+    ...(field === undefined ? { expected: 'anything', accepts: () => true } : record),
+    limit: {
+      expected: field === undefined ? quoted : `{ ${field}: ${quoted} }`,
+      allows: (value) => words.includes(word(value) as string),
+    },
+  }
+}
+
+function isPair(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 2 && value.every(isNumber)
+}

@@ -1,0 +1,126 @@
+/**
+ * The table of every option: its name and what it accepts. Checks, suggestions and the hand-over
+ * to the addon all go by it; the types are held to it by `satisfies`.
+ */
+import type { ChatOptions, ChatTemplateOptions } from './chat-options.js'
+import type { EmbedOptions } from './embed.js'
+import type { GenerateOptions } from './generate-options.js'
+import type { LoadOptions } from './load-options.js'
+import type { LoadLoraOptions } from './lora.js'
+import type { TokenizeOptions } from './tokenize-options.js'
+import * as rule from './option-rule.js'
+import type { OptionRule } from './option-rule.js'
+
+/** The rules of one call's options. */
+export type OptionTable = Readonly<Record<string, OptionRule>>
+
+type RulesOf<Options> = Readonly<Record<keyof Options, OptionRule>>
+
+/** Options the addon takes under the same name and in the same form. */
+export const PLAIN_GENERATE_OPTIONS = {
+  maxTokens: rule.number,
+  temperature: rule.number,
+  topK: rule.number,
+  topP: rule.number,
+  minP: rule.number,
+  typicalP: rule.number,
+  topNSigma: rule.number,
+  xtcProbability: rule.number,
+  xtcThreshold: rule.number,
+  dynatempRange: rule.number,
+  repeatPenalty: rule.number,
+  repeatLastN: rule.number,
+  frequencyPenalty: rule.number,
+  presencePenalty: rule.number,
+  dryMultiplier: rule.number,
+  dryBase: rule.number,
+  dryAllowedLength: rule.number,
+  mirostat: rule.number,
+  mirostatTau: rule.number,
+  mirostatEta: rule.number,
+  seed: rule.number,
+  ignoreEos: rule.boolean,
+  grammar: rule.string,
+  logprobs: rule.boolean,
+  topLogprobs: rule.number,
+  n: rule.number,
+  priority: rule.number,
+  timeoutMs: rule.number,
+  readerTimeoutMs: rule.number,
+} as const satisfies Partial<RulesOf<GenerateOptions>>
+
+export const GENERATE_OPTIONS = {
+  ...PLAIN_GENERATE_OPTIONS,
+  logitBias: rule.logitBias,
+  stop: rule.stringOrStrings,
+  stopTokens: rule.tokens,
+  samplers: rule.strings,
+  lora: rule.lora,
+  cachePrompt: rule.boolean,
+  tenant: rule.string,
+  signal: rule.signal,
+  onToken: rule.callback,
+  speculative: rule.only(['none'], 'mode'),
+  jsonSchema: rule.unsupported,
+  suffix: rule.unsupported,
+  controlVectors: rule.unsupported,
+} as const satisfies RulesOf<GenerateOptions> & OptionTable
+
+export const CHAT_TEMPLATE_OPTIONS = {
+  templateArgs: rule.record,
+  addGenerationPrompt: rule.boolean,
+} as const satisfies RulesOf<ChatTemplateOptions>
+
+export const CHAT_OPTIONS = {
+  ...GENERATE_OPTIONS,
+  ...CHAT_TEMPLATE_OPTIONS,
+  tools: rule.emptyArray,
+  toolChoice: rule.only(['auto', 'none']),
+  responseFormat: rule.only(['text'], 'type'),
+  reasoning: rule.unsupported,
+} as const satisfies RulesOf<ChatOptions> & OptionTable
+
+/** Load options the addon takes under the same name and in the same form. */
+export const PLAIN_LOAD_OPTIONS = {
+  contextSize: rule.number,
+  kvCells: rule.number,
+  maxSequences: rule.number,
+  maxQueue: rule.number,
+  batchSize: rule.number,
+  threads: rule.number,
+  threadsBatch: rule.number,
+  mmap: rule.boolean,
+  mlock: rule.boolean,
+  kvCacheType: rule.string,
+  chatTemplate: rule.string,
+  embedding: rule.boolean,
+  pooling: rule.string,
+  contextOverflow: rule.only(['error']),
+} as const satisfies Partial<RulesOf<LoadOptions>>
+
+export const LOAD_OPTIONS = {
+  ...PLAIN_LOAD_OPTIONS,
+  gpuLayers: rule.layers,
+  isolate: rule.onlyFalse,
+  onProgress: rule.callback,
+  onLog: rule.callback,
+  signal: rule.signal,
+  flashAttention: rule.unsupported,
+  draftModel: rule.unsupported,
+  mmproj: rule.unsupported,
+} as const satisfies RulesOf<LoadOptions> & OptionTable
+
+export const TOKENIZE_OPTIONS = {
+  addSpecial: rule.boolean,
+  parseSpecial: rule.boolean,
+} as const satisfies RulesOf<TokenizeOptions>
+
+export const EMBED_OPTIONS = {
+  dimensions: rule.number,
+  normalize: rule.boolean,
+} as const satisfies RulesOf<EmbedOptions>
+
+export const LOAD_LORA_OPTIONS = {
+  name: rule.string,
+  scale: rule.number,
+} as const satisfies RulesOf<LoadLoraOptions>

@@ -1,0 +1,85 @@
+/**
+ * Why an answer ended: the model said so or a stop string was met, it became as long as it may,
+ * somebody cancelled it, or the model called tools.
+ */
+export type FinishReason = 'stop' | 'length' | 'cancelled' | 'tool-calls'
+
+/** What a request cost in tokens. */
+export interface Usage {
+  /** Tokens of the prompt, counted once however many choices were asked for. */
+  readonly promptTokens: number
+  /** Tokens made, over all choices, without the one that ended the answer. */
+  readonly completionTokens: number
+  /** Tokens of the prompt that were found in the cache instead of being computed. */
+  readonly cachedTokens: number
+}
+
+/** Where the time of a request went. */
+export interface Timings {
+  /** From the call to the first place in a batch. */
+  readonly queueMs: number
+  /** From the first place in a batch to the first token. */
+  readonly prefillMs: number
+  /** From the call to the first token. */
+  readonly firstTokenMs: number
+  /** From the first token to the end. */
+  readonly decodeMs: number
+  /** Prompt tokens computed a second; cached ones do not count. */
+  readonly prefillTokensPerSecond: number
+  /** Tokens made a second, over all choices, from the first token on. */
+  readonly tokensPerSecond: number
+}
+
+/** How likely a token was, by the model's own distribution before any sampling option. */
+export interface TokenLogprob {
+  /** The token's number in the vocabulary. */
+  readonly token: number
+  /** The text it stands for; replacement characters where its bytes are no whole characters. */
+  readonly text: string
+  /** The bytes it adds to the text. */
+  readonly bytes: readonly number[]
+  /** Natural logarithm of its probability, at most 0. */
+  readonly logprob: number
+  /** The most likely tokens at this place, best first. Absent in these themselves. */
+  readonly top?: readonly TokenLogprob[]
+}
+
+/** One of the `n` answers to a prompt. */
+export interface Choice {
+  /** Which one, from 0. */
+  readonly index: number
+  readonly text: string
+  readonly tokens: Uint32Array
+  /** Why this one ended. */
+  readonly finishReason: FinishReason
+  /** One entry per token, if `logprobs` was asked for. */
+  readonly logprobs?: readonly TokenLogprob[]
+}
+
+/** What a generation comes to. The fields of an answer are those of the first choice. */
+export interface GenerateResult {
+  readonly text: string
+  readonly tokens: Uint32Array
+  /** Why the first choice ended. */
+  readonly finishReason: FinishReason
+  /** Tokens of the whole request. */
+  readonly usage: Usage
+  /** Where its time went. */
+  readonly timings: Timings
+  /** One entry per token, if `logprobs` was asked for. */
+  readonly logprobs?: readonly TokenLogprob[]
+  /** All answers; as many as `n` asked for. */
+  readonly choices: readonly Choice[]
+}
+
+/** The message a model answered with; it can be appended to the conversation as it is. */
+export interface AnswerMessage {
+  readonly role: 'assistant'
+  readonly content: string
+}
+
+/** What a chat comes to. */
+export interface ChatResult extends GenerateResult {
+  /** The first choice as a message. */
+  readonly message: AnswerMessage
+}

@@ -1,0 +1,11 @@
+/** One step of sampling. They run in the order given, which by default is the order here. */
+export type SamplerName =
+  | 'penalties'
+  | 'dry'
+  | 'topNSigma'
+  | 'topK'
+  | 'typicalP'
+  | 'topP'
+  | 'minP'
+  | 'xtc'
+  | 'temperature'
