@@ -321,6 +321,16 @@ describe('onToken', () => {
     assert.deepEqual(calls, [['a', 5], ['b', 5]])
   })
 
+  test('hears what the engine wrote before the call returned', async () => {
+    const calls = []
+    const native = new MockModel()
+    native.early = ['early ', [1, 2]]
+    const generation = new LlamaModel(native).generate('x', { onToken: (...call) => calls.push(call) })
+    native.generations[0].write('late', [3]).end()
+    assert.equal((await generation).text, 'early late')
+    assert.deepEqual(calls, [['', 1], ['early ', 2], ['late', 3]])
+  })
+
   test('ends the generation with what it throws', async () => {
     const failure = new Error('from the callback')
     const calls = []

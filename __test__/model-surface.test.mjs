@@ -346,7 +346,7 @@ describe('loading', () => {
     state.end(model)
     assert.equal(await loading, model)
     assert.equal(state.path, 'a.gguf')
-    assert.deepEqual(state.options, { contextSize: 512, mmap: false, contextOverflow: 'error', gpuLayers: -1 })
+    assert.deepEqual(state.options, { contextSize: 512, mmap: false, gpuLayers: -1 })
     assert.deepEqual([state.onProgress, state.onLog], [null, null])
   })
 
@@ -368,7 +368,6 @@ describe('loading', () => {
       [{ gpuLayers: -1 }, "invalid-request: gpuLayers must be 'auto' or a number of layers, got a number"],
       [{ draftModel: 'x' }, 'unsupported: draftModel is not supported by this version'],
       [{ mmproj: 'x' }, 'unsupported: mmproj is not supported by this version'],
-      [{ flashAttention: true }, 'unsupported: flashAttention is not supported by this version'],
       [{ isolate: true }, 'unsupported: isolate is not supported by this version except false'],
       [{ contextOverflow: 'shift' }, 'unsupported: contextOverflow is not supported by this version except "error"'],
     ]

@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util'
 import { build } from './build.mjs'
 import { canCheckDependencies, checkDependencies } from './checks/dependencies.mjs'
+import { checkGenerated } from './checks/generated.mjs'
 import { testFiles, testNode } from './checks/node-tests.mjs'
 import { checkClippy, checkFormat, testRust } from './checks/rust.mjs'
 import { runSteps } from './checks/steps.mjs'
@@ -14,6 +15,7 @@ const PREPARATION = [
 ]
 
 const STEPS = [
+  { name: 'generated', run: checkGenerated },
   { name: 'format', run: checkFormat },
   { name: 'clippy', run: checkClippy },
   { name: 'rust', run: testRust },

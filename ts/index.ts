@@ -8,12 +8,14 @@
  */
 export { bundledModelPath } from './bundled-model.js'
 export { inspect } from './inspect.js'
+export type { Inspection, InspectionEstimate } from './inspect.js'
 export { loadModel } from './load-model.js'
 export { version } from './version.js'
 
 export { LlamaModel } from './model.js'
 export type { LoadOptions, KvCacheType, Pooling } from './load-options.js'
-export type { ModelInfo, ModelStats, Inspection, MemoryEstimate } from './model-info.js'
+export type { ModelInfo, MemoryEstimate } from './model-info.js'
+export type { ModelStats } from './model-stats.js'
 export type { FilePath } from './path.js'
 
 export { Generation } from './generation.js'

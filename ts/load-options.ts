@@ -57,6 +57,12 @@ export interface LoadOptions {
    */
   readonly kvCacheType?: KvCacheType | undefined
   /**
+   * Computes attention in one pass over the cache, which a quantized `kvCacheType` needs.
+   *
+   * @defaultValue where the engine can
+   */
+  readonly flashAttention?: boolean | undefined
+  /**
    * A Jinja template that makes a prompt of a conversation.
    *
    * @defaultValue the one in the file

@@ -17,7 +17,8 @@ import type { LoadOptions } from './load-options.js'
 import { LoadedLoras } from './lora.js'
 import type { LoadLoraOptions, LoadedLora } from './lora.js'
 import type { Message } from './message.js'
-import type { ModelInfo, ModelStats } from './model-info.js'
+import type { ModelInfo } from './model-info.js'
+import type { ModelStats } from './model-stats.js'
 import { toNativeChatOptions } from './native-chat-options.js'
 import { unwrap } from './native-error.js'
 import { toNativeGenerateOptions } from './native-generate-options.js'
@@ -43,10 +44,7 @@ export class LlamaModel implements AsyncDisposable {
   readonly #loras = new LoadedLoras()
   #closing: Promise<void> | undefined
 
-  /**
-   * What is known about the model: architecture, size, quantization, context, template, engine
-   * and device.
-   */
+  /** What the model is and how it runs. Stays readable after {@link close}. */
   readonly info: ModelInfo
 
   private constructor(nativeModel: NativeModel) {
@@ -201,7 +199,7 @@ export class LlamaModel implements AsyncDisposable {
   /** Queue, sequences, cache use and speed at this moment. */
   stats(): ModelStats {
     this.#checkOpen()
-    return this.#native.stats() as unknown as ModelStats
+    return this.#native.stats()
   }
 
   /**

@@ -4,9 +4,11 @@
  * Every native call that may fail answers with `T | NativeError`, never with an exception.
  */
 import { RkllmError } from './error.js'
+import type { ModelStats } from './model-stats.js'
 import type { NativeError } from './native-error.js'
+import type { Timings, Usage } from './result.js'
 
-export { isNativeError, unwrap } from './native-error.js'
+export { unwrap } from './native-error.js'
 export type { NativeError } from './native-error.js'
 
 export interface NativeLoadOptions {
@@ -22,10 +24,10 @@ export interface NativeLoadOptions {
   mmap?: boolean
   mlock?: boolean
   kvCacheType?: string
+  flashAttention?: boolean
   chatTemplate?: string
   embedding?: boolean
   pooling?: string
-  contextOverflow?: string
 }
 
 export interface NativeGenerateOptions {
@@ -59,10 +61,12 @@ export interface NativeGenerateOptions {
   readerTimeoutMs?: number
   stop?: string[]
   stopTokens?: number[]
+  /** As many as `logitBiasValues`. */
   logitBiasTokens?: number[]
   logitBiasValues?: number[]
   grammar?: string
   samplers?: string[]
+  /** As many as `loraScales`. */
   loraNames?: string[]
   loraScales?: number[]
 }
@@ -82,21 +86,6 @@ export interface NativePart {
   logprobs?: NativeLogprob[]
 }
 
-export interface NativeUsage {
-  promptTokens: number
-  completionTokens: number
-  cachedTokens: number
-}
-
-export interface NativeTimings {
-  queueMs: number
-  prefillMs: number
-  firstTokenMs: number
-  decodeMs: number
-  prefillTokensPerSecond: number
-  tokensPerSecond: number
-}
-
 export interface NativeChoice {
   text: string
   tokens: Uint32Array
@@ -104,10 +93,11 @@ export interface NativeChoice {
   logprobs?: NativeLogprob[]
 }
 
+/** How a generation ended; `choices` hold what was written even if it failed. */
 export interface NativeEnd {
   error?: NativeError
-  usage: NativeUsage
-  timings: NativeTimings
+  usage: Usage
+  timings: Timings
   choices: NativeChoice[]
 }
 
@@ -123,20 +113,17 @@ export interface NativeGeneration {
   readonly id: number
   /** Parts arrive as fast as they are made. */
   listen(): void
-  /** Parts arrive while fewer than 64 wait for `acknowledge`; late calls replay the text so far first. */
+  /** Parts arrive while fewer than 64 wait for `acknowledge`; the text so far comes first. */
   stream(): void
+  /** Frees its place within one step. */
   cancel(): void
   acknowledge(parts: number): void
   partialText(index: number): string
 }
 
-export interface NativeStats {
-  readonly [name: string]: number
-}
-
 export interface NativeModel {
-  /** Called once, right after the load; `onReady` then hears of every generation, on this thread. */
-  attach(onReady: (ready: NativeReady[]) => void): void
+  /** To be called once, before the first generation; `onReady` hears of all, on this thread. */
+  attach(onReady: (news: NativeReady[]) => void): void
   generate(prompt: string | Uint32Array, options: NativeGenerateOptions): NativeGeneration | NativeError
   chat(messages: string, chatOptions: string, options: NativeGenerateOptions): NativeGeneration | NativeError
   tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Uint32Array | NativeError
@@ -147,15 +134,17 @@ export interface NativeModel {
   embed(inputs: string[]): Promise<{ vectors: Float32Array[]; promptTokens: number } | NativeError>
   loadLora(name: string, path: string): Promise<NativeError | null>
   unloadLora(name: string): Promise<boolean | NativeError>
-  /** JSON with camelCase keys. */
+  /** A `ModelInfo` as JSON. */
   info(): string
-  stats(): NativeStats
+  stats(): ModelStats
+  /** Resolves once running generations have ended. May be called again. */
   close(): Promise<null>
 }
 
-/** A load under way. After `cancel` the promise resolves to a failure that nobody is shown. */
 export interface NativeLoading {
+  /** Begins the load; to be called once. */
   promise(): Promise<NativeModel | NativeError>
+  /** Stops it soon; the promise then resolves to a failure, which nobody is shown. */
   cancel(): void
 }
 
@@ -168,7 +157,7 @@ export interface NativeBinding {
     onLog: ((level: string, line: string) => void) | null,
   ): NativeLoading
   inspect(path: string): Promise<string | NativeError>
-  /** Stops every engine thread that this JavaScript thread started. */
+  /** Stops every engine thread that belongs to this JavaScript thread. */
   shutdown(): void
   version(): string
 }
@@ -179,19 +168,24 @@ let binding: NativeBinding | undefined
  * The addon, loaded at the first call.
  *
  * Not at import: where no binary fits the machine, a program that imports the package for
- * another provider still runs, and a load fails with an error that can be handled.
+ * something else still runs, and a load fails with an error that can be handled.
  */
 export function native(): NativeBinding {
-  if (binding !== undefined) return binding
+  binding ??= load()
+  return binding
+}
+
+function load(): NativeBinding {
+  let loaded: NativeBinding
   try {
-    const loaded = require('../index.js') as NativeBinding
-    // An engine thread still running while the process tears down would crash it. 'exit' is
-    // emitted in workers as well, for their own thread.
-    process.on('exit', () => loaded.shutdown())
-    binding = loaded
-    return loaded
+    // Through the generated types: what napi exports must fit what is written here.
+    loaded = require('../index.js') as typeof import('../index.js') satisfies NativeBinding
   } catch (cause) {
     const message = `the native addon does not load on ${process.platform}-${process.arch}: ${String(cause)}`
     throw new RkllmError('library-unavailable', message, { cause })
   }
+  // An engine thread that still runs while its process ends would crash it. 'exit' is emitted in
+  // a worker too, when that worker ends.
+  process.on('exit', () => loaded.shutdown())
+  return loaded
 }

@@ -92,20 +92,20 @@ export const PLAIN_LOAD_OPTIONS = {
   mmap: rule.boolean,
   mlock: rule.boolean,
   kvCacheType: rule.string,
+  flashAttention: rule.boolean,
   chatTemplate: rule.string,
   embedding: rule.boolean,
   pooling: rule.string,
-  contextOverflow: rule.only(['error']),
 } as const satisfies Partial<RulesOf<LoadOptions>>
 
 export const LOAD_OPTIONS = {
   ...PLAIN_LOAD_OPTIONS,
   gpuLayers: rule.layers,
+  contextOverflow: rule.only(['error']),
   isolate: rule.onlyFalse,
   onProgress: rule.callback,
   onLog: rule.callback,
   signal: rule.signal,
-  flashAttention: rule.unsupported,
   draftModel: rule.unsupported,
   mmproj: rule.unsupported,
 } as const satisfies RulesOf<LoadOptions> & OptionTable

@@ -13,6 +13,8 @@ export function toTokens(name: string, value: unknown): Uint32Array {
   }
   // Checked here, because a typed array silently turns -1 into 4294967295.
   const wrong = value.findIndex((token) => !Number.isInteger(token) || token < 0 || token > TOKEN_MAX)
-  if (wrong !== -1) throw invalidRequest(`${name}[${wrong}] is ${describeExactly(value[wrong])}, which is no token number`)
+  if (wrong !== -1) {
+    throw invalidRequest(`${name}[${wrong}] is ${describeExactly(value[wrong])}, which is no token number`)
+  }
   return Uint32Array.from(value as number[])
 }

@@ -35,17 +35,13 @@ export class MockGeneration {
   }
 
   listen() {
-    if (this.flow === 'folding') this.flow = 'listening'
+    if (this.flow === 'folding') this.#replay()
+    this.flow = 'listening'
   }
 
   stream() {
-    if (this.flow === 'folding') {
-      this.#choices.forEach(({ text, tokens }, index) => {
-        if (tokens.length > 0) this.#pending.push({ index, text, tokens: [...tokens] })
-      })
-    }
+    if (this.flow === 'folding') this.#replay()
     this.flow = 'streaming'
-    setImmediate(() => this.flush())
   }
 
   /** The engine notices within a step, not at once. */
@@ -103,6 +99,13 @@ export class MockGeneration {
     this.#model.send([{ id: this.id, parts: this.#take(), end }])
   }
 
+  #replay() {
+    this.#choices.forEach(({ text, tokens }, index) => {
+      if (tokens.length > 0) this.#pending.push({ index, text, tokens: [...tokens] })
+    })
+    setImmediate(() => this.flush())
+  }
+
   #take() {
     const parts = this.#pending.splice(0)
     if (this.flow === 'streaming') this.unread += parts.length
@@ -116,6 +119,8 @@ export class MockModel {
   requests = []
   /** What the next call answers instead of a generation. */
   refusal
+  /** What the engine has written by the time the call returns. */
+  early
 
   attach(onReady) {
     this.send = onReady
@@ -177,6 +182,7 @@ export class MockModel {
     if (this.refusal !== undefined) return this.refusal
     const generation = new MockGeneration(this, this.generations.length + 1, request.options)
     this.generations.push(generation)
+    if (this.early !== undefined) generation.write(...this.early)
     return generation
   }
 }

@@ -137,15 +137,17 @@ impl Delivery {
         self.cancelled.store(true, Ordering::SeqCst);
     }
 
+    /// Every part is queued from now on; what was folded so far comes first, one part a choice.
     pub(crate) fn listen(&self) {
-        let mut state = self.state();
-        if state.flow == Flow::Folding {
-            state.flow = Flow::Listening;
-        }
+        self.begin(Flow::Listening);
     }
 
     /// Begins to read: what was folded so far comes first, one part a choice.
     pub(crate) fn stream(&self) {
+        self.begin(Flow::Streaming);
+    }
+
+    fn begin(&self, flow: Flow) {
         let mut state = self.state();
         if state.flow == Flow::Folding {
             let replay: Vec<Part> = (0_u32..)
@@ -160,7 +162,7 @@ impl Delivery {
                 .collect();
             state.pending.extend(replay);
         }
-        state.flow = Flow::Streaming;
+        state.flow = flow;
         drop(state);
         self.announce();
     }

@@ -1,0 +1,25 @@
+/** A look at a model at work. */
+export interface ModelStats {
+  /** Answers that wait for their first place in a batch. */
+  readonly waiting: number
+  /** Sequences that hold cache, the paused ones included. */
+  readonly running: number
+  /** Sequences whose reader stopped reading. */
+  readonly paused: number
+  /** Most sequences that may hold cache at once. */
+  readonly maxSequences: number
+  /** Tokens in the cache. */
+  readonly kvCellsUsed: number
+  /** Tokens the cache can hold. */
+  readonly kvCells: number
+  /** Steps run since the load. */
+  readonly steps: number
+  /** Requests taken since the load. */
+  readonly requests: number
+  /** Prompt tokens computed since the load. */
+  readonly promptTokens: number
+  /** Tokens made since the load. */
+  readonly completionTokens: number
+  /** Tokens made a second over all sequences, averaged over the last steps. */
+  readonly tokensPerSecond: number
+}
