@@ -6,11 +6,11 @@ const INTRODUCTION = `# Options
 
 Written by \`npm run docs\` from the code; change it there. What the options are for is told in [generating](generating.md), [chat](chat.md), [loading](loading.md), [embeddings](embeddings.md) and [LoRA](lora.md).
 
-A value outside its range, a wrong type or an unknown name is refused with \`invalid-request\`, which names the option. An option that this version cannot honour is refused with \`unsupported\`. None is ignored in silence. \`undefined\` counts as absent.
+A value outside its range, a wrong type or an unknown name is refused with \`invalid-request\`, which names the option. An option that this version cannot honour is refused with \`unsupported\`. \`cachePrompt\` and \`tenant\` are accepted and change nothing yet. \`undefined\` counts as absent.
 
 ## Numbers
 
-Whole numbers, except where the table says otherwise. \`npm run docs\` takes these rows from the table that values are checked against.
+Values are checked against the table that these rows are taken from.
 
 `
 
