@@ -81,12 +81,22 @@ pub(crate) fn camel_case(name: &str) -> String {
     })
 }
 
-/// Writes the names of options inside a message as JavaScript does.
+/// Writes the names of options inside a message as JavaScript does; parts of longer words stay.
 fn with_camel_case_names(message: &str) -> String {
     let names = rkllmjs_core::OPTIONS.iter().chain(&rkllmjs_runtime::LOAD_OPTIONS).map(|fact| fact.name);
-    let others =
-        rkllmjs_core::SAMPLER_NAMES.iter().map(|&(name, _)| name).chain(["ignore_eos", "kv_cache_type"]);
-    names.chain(others).filter(|name| name.contains('_')).fold(message.to_owned(), |text, name| {
-        if text.contains(name) { text.replace(name, &camel_case(name)) } else { text }
-    })
+    let samplers = rkllmjs_core::SAMPLER_NAMES.iter().map(|&(name, _)| name);
+    let names: Vec<&str> = names.chain(samplers).chain(["ignore_eos", "kv_cache_type"]).collect();
+    let is_inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
+    let mut text = String::with_capacity(message.len());
+    // Words with what separates them at their ends.
+    for word in message.split_inclusive(|c| !is_inside(c)) {
+        let name = word.trim_end_matches(|c| !is_inside(c) || c == '.');
+        if name.contains('_') && names.contains(&name) {
+            text.push_str(&camel_case(name));
+            text.push_str(word.get(name.len()..).unwrap_or_default());
+        } else {
+            text.push_str(word);
+        }
+    }
+    text
 }

@@ -137,10 +137,11 @@ fn zip<A, B>(first: Option<Vec<A>>, second: Option<Vec<B>>) -> Option<Vec<(A, B)
     Some(first?.into_iter().zip(second?).collect())
 }
 
-/// `topK` as the core writes it.
+/// `topK` as the core writes it. An underscore is nothing JavaScript writes: it is doubled, so that
+/// the name stays unknown.
 fn snake_case(name: &str) -> String {
     name.chars().fold(String::with_capacity(name.len() + 4), |mut text, c| {
-        if c.is_ascii_uppercase() {
+        if c.is_ascii_uppercase() || c == '_' {
             text.push('_');
         }
         text.push(c.to_ascii_lowercase());

@@ -2,7 +2,7 @@
 export type KvCacheType = 'f16' | 'q8_0' | 'q4_0'
 
 /** How the vectors of a text's tokens become one vector. */
-export type Pooling = 'none' | 'mean' | 'cls' | 'last' | 'rank'
+export type Pooling = 'mean' | 'cls' | 'last'
 
 /** How a model is loaded. Every default fits the machine and the file. */
 export interface LoadOptions {

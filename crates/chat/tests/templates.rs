@@ -16,7 +16,12 @@ struct Letters(Vec<SpecialToken>);
 impl Letters {
     fn new() -> Self {
         let texts = ["<|im_start|>", "<|im_end|>", "<s>"];
-        Self((FIRST_CONTROL..).zip(texts).map(|(token, t)| SpecialToken { token, text: t.to_owned() }).collect())
+        Self(
+            (FIRST_CONTROL..)
+                .zip(texts)
+                .map(|(token, t)| SpecialToken { token, text: t.to_owned() })
+                .collect(),
+        )
     }
 }
 
@@ -68,12 +73,14 @@ impl Tokenizer for Letters {
 }
 
 fn messages(content: &str) -> Messages {
-    Messages::from_json(&serde_json::json!([{ "role": "user", "content": content }]).to_string()).expect("messages")
+    Messages::from_json(&serde_json::json!([{ "role": "user", "content": content }]).to_string())
+        .expect("messages")
 }
 
 fn render(template: &str, content: &str) -> Result<(String, Vec<Token>), Error> {
     let letters = Letters::new();
-    let prompt = ChatTemplate::new(template, &letters)?.render(&messages(content), &RenderOptions::default())?;
+    let prompt =
+        ChatTemplate::new(template, &letters)?.render(&messages(content), &RenderOptions::default())?;
     Ok((prompt.text(), prompt.tokenize(&letters)?))
 }
 
@@ -135,12 +142,25 @@ fn hostile_templates_are_typed_errors_within_a_second() {
         ("syntax", "{% for %}".to_owned()),
         ("unclosed", "{{ ".to_owned()),
         ("unknown filter", "{{ 'a' | nothing_like_it }}".to_owned()),
-        ("endless loop", "{% for a in range(100000000) %}{% for b in range(100000000) %}x{% endfor %}{% endfor %}".to_owned()),
-        ("silent loop", "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}".to_owned()),
+        (
+            "endless loop",
+            "{% for a in range(100000000) %}{% for b in range(100000000) %}x{% endfor %}{% endfor %}"
+                .to_owned(),
+        ),
+        (
+            "silent loop",
+            "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}".to_owned(),
+        ),
         ("huge range", "{{ range(10000000000) | list | length }}".to_owned()),
         ("doubling", format!("{{% set a = 'aaaa' %}}{}{{{{ a }}}}", "{% set a = a ~ a %}".repeat(60))),
-        ("doubling by plus", format!("{{% set a = 'aaaa' %}}{}{{{{ a }}}}", "{% set a = a + a %}".repeat(60))),
-        ("doubling by replace", format!("{{% set a = 'aaaa' %}}{}{{{{ a }}}}", "{% set a = a | replace('a', 'aa') %}".repeat(60))),
+        (
+            "doubling by plus",
+            format!("{{% set a = 'aaaa' %}}{}{{{{ a }}}}", "{% set a = a + a %}".repeat(60)),
+        ),
+        (
+            "doubling by replace",
+            format!("{{% set a = 'aaaa' %}}{}{{{{ a }}}}", "{% set a = a | replace('a', 'aa') %}".repeat(60)),
+        ),
         ("multiplying", "{{ 'a' * 10000000000 }}".to_owned()),
         ("huge output", "{% for a in range(100000) %}{{ 'x' * 100000 }}{% endfor %}".to_owned()),
         ("recursive macro", "{% macro f(n) %}{{ f(n + 1) }}{% endmacro %}{{ f(0) }}".to_owned()),
@@ -159,7 +179,10 @@ fn hostile_templates_are_typed_errors_within_a_second() {
         let result = render(&template, "Hi");
         assert!(began.elapsed() < Duration::from_millis(1500), "{name} took {:?}", began.elapsed());
         if let Err(error) = result {
-            assert!([ErrorCode::ModelInvalid, ErrorCode::InvalidRequest].contains(&error.code), "{name}: {error}");
+            assert!(
+                [ErrorCode::ModelInvalid, ErrorCode::InvalidRequest].contains(&error.code),
+                "{name}: {error}"
+            );
         }
     }
 }

@@ -168,7 +168,8 @@ fn read_version<R: Read>(reader: &mut Reader<R>) -> Result<u32, Error> {
         swapped if swapped & 0xffff == 0 => {
             Err(Error::unsupported("the file is big-endian; only little-endian GGUF is supported").at(4))
         }
-        newer => Err(Error::unsupported(format!("GGUF version {newer} is newer than 3")).at(4)),
+        4..=255 => Err(Error::unsupported(format!("GGUF version {version} is newer than 3")).at(4)),
+        none => Err(Error::corrupt(format!("GGUF version {none} does not exist")).at(4)),
     }
 }
 

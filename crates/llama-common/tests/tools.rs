@@ -18,15 +18,21 @@ fn weather() -> Value {
 
 #[test]
 fn a_request_with_tools_renders_and_its_answer_parses_back_into_a_call() {
-    let request = json!({ "messages": [{ "role": "user", "content": "Weather in Paris?" }], "tools": weather() });
-    let rendered: Value = serde_json::from_str(&template().apply(&request.to_string()).expect("rendered")).expect("json");
+    let request =
+        json!({ "messages": [{ "role": "user", "content": "Weather in Paris?" }], "tools": weather() });
+    let rendered: Value =
+        serde_json::from_str(&template().apply(&request.to_string()).expect("rendered")).expect("json");
     let prompt = rendered["prompt"].as_str().expect("prompt");
-    assert!(prompt.contains(r#"{"name": "weather""#) && prompt.ends_with("<|im_start|>assistant\n"), "{prompt}");
+    assert!(
+        prompt.contains(r#"{"name": "weather""#) && prompt.ends_with("<|im_start|>assistant\n"),
+        "{prompt}"
+    );
     let answer = "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Paris\"}}\n</tool_call>";
     let message: Value =
         serde_json::from_str(&parse(answer, false, &rendered.to_string()).expect("parsed")).expect("json");
     assert_eq!(message.pointer("/tool_calls/0/function/name"), Some(&json!("weather")));
-    let arguments = message.pointer("/tool_calls/0/function/arguments").and_then(Value::as_str).expect("arguments");
+    let arguments =
+        message.pointer("/tool_calls/0/function/arguments").and_then(Value::as_str).expect("arguments");
     assert_eq!(serde_json::from_str::<Value>(arguments).expect("json"), json!({ "city": "Paris" }));
 }
 
@@ -34,7 +40,8 @@ fn a_request_with_tools_renders_and_its_answer_parses_back_into_a_call() {
 fn plain_answers_parse_as_content() {
     let request = json!({ "messages": [{ "role": "user", "content": "Hi" }] });
     let rendered = template().apply(&request.to_string()).expect("rendered");
-    let message: Value = serde_json::from_str(&parse("Hello!", false, &rendered).expect("parsed")).expect("json");
+    let message: Value =
+        serde_json::from_str(&parse("Hello!", false, &rendered).expect("parsed")).expect("json");
     assert_eq!(message["content"], "Hello!");
 }
 
@@ -49,7 +56,8 @@ fn failures_come_back_as_messages() {
 
 #[test]
 fn a_template_that_grows_without_end_passes_a_limit() {
-    let source = "{% set ns = namespace(a='aaaa') %}{% for i in range(60) %}{% set ns.a = ns.a ~ ns.a %}{% endfor %}";
+    let source =
+        "{% set ns = namespace(a='aaaa') %}{% for i in range(60) %}{% set ns.a = ns.a ~ ns.a %}{% endfor %}";
     let bomb = Templates::new(source, "", "");
     let passed = match bomb {
         Ok(bomb) => bomb.apply(r#"{"messages":[{"role":"user","content":"Hi"}]}"#).expect_err("limit"),

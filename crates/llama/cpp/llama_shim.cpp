@@ -1,5 +1,7 @@
 // The calls of llama.h that may throw, made safe to call from Rust: an exception becomes a status
 // and a message that the calling thread can read. Nothing here keeps state but that message.
+#include <sys/random.h>
+
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -63,6 +65,17 @@ void check_grammar(const llama_vocab * vocab, const char * grammar, const char *
 }  // namespace
 
 extern "C" {
+
+#if defined(__GLIBC__)
+// What the static C++ library takes from glibc 2.36 for its random device. With one of our own the
+// addon runs on systems with an older glibc.
+uint32_t arc4random(void) {
+    uint32_t number = 0;
+    while (getrandom(&number, sizeof number, 0) != sizeof number) {
+    }
+    return number;
+}
+#endif
 
 // Far from llama.cpp's own codes, which lie between -3 and 2.
 const int32_t RKLLMJS_THROWN = -1000;

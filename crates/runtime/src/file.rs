@@ -23,7 +23,10 @@ pub(crate) fn open_model(path: &Path) -> Result<gguf::File, Error> {
 pub(crate) fn check_adapter(path: &Path, base: &Path) -> Result<(), Error> {
     let adapter = gguf::File::open(path).map_err(|e| refused(path, &e))?;
     let base_file = gguf::File::open(base).map_err(|e| refused(base, &e))?;
-    gguf::check_adapter(&adapter, &base_file).map_err(|e| refused(path, &e))?;
+    gguf::check_adapter(&adapter, &base_file).map_err(|e| {
+        // Whatever is wrong with it, it is no adapter for this model.
+        Error { code: ErrorCode::ModelInvalid, ..refused(path, &e) }
+    })?;
     gguf::check_weights_finite(path, SCANNED_BYTES_MAX).map_err(|e| refused(path, &e))?;
     Ok(())
 }
@@ -34,7 +37,8 @@ pub(crate) fn refused(path: &Path, error: &gguf::Error) -> Error {
     let code = match error.kind {
         gguf::ErrorKind::Io(Io::NotFound | Io::NotADirectory) => ErrorCode::ModelNotFound,
         gguf::ErrorKind::Io(Io::InvalidInput) => ErrorCode::InvalidRequest,
-        gguf::ErrorKind::Unsupported => ErrorCode::Unsupported,
+        gguf::ErrorKind::Unsupported if path.is_file() => ErrorCode::Unsupported,
+        gguf::ErrorKind::NotGguf if error.message.contains("RKLLM") => ErrorCode::Unsupported,
         _ => ErrorCode::ModelInvalid,
     };
     let refusal = Error::new(code, format!("{}: {error}", path.display()))

@@ -257,9 +257,24 @@ impl Model {
         path: PathBuf,
         done: impl FnOnce(Result<(), Error>) + Send + 'static,
     ) {
-        if let Err(error) = self.check_adapter(&name, &path) {
-            return done(Err(error));
-        }
+        let inner = Arc::downgrade(&self.inner);
+        // The check reads the whole file, which is not for the JavaScript thread.
+        self.inner.parts.prepare.push(move |taken| {
+            let Some(inner) = inner.upgrade() else { return done(Err(closed())) };
+            let model = Self { inner };
+            match taken.and_then(|()| model.check_adapter(&name, &path)) {
+                Ok(()) => model.load_checked_adapter(name, path, done),
+                Err(error) => done(Err(error)),
+            }
+        });
+    }
+
+    fn load_checked_adapter(
+        &self,
+        name: String,
+        path: PathBuf,
+        done: impl FnOnce(Result<(), Error>) + Send + 'static,
+    ) {
         let inner = Arc::downgrade(&self.inner);
         self.inner.parts.handle.call(move |engine| {
             let loaded = engine.and_then(|engine| engine.load_adapter(&name, &path));
