@@ -1,7 +1,8 @@
+use std::fmt;
 use std::time::Instant;
 
 /// Where the scheduler reads the time, so that a test can turn it.
-pub trait Clock: Send + Sync {
+pub trait Clock: fmt::Debug + Send + Sync {
     /// The present moment. Never goes back.
     fn now(&self) -> Instant;
 }

@@ -162,7 +162,10 @@ impl Delivery {
                 .collect();
             state.pending.extend(replay);
         }
-        state.flow = flow;
+        // A listener beside a reader leaves the pace to the reader.
+        if state.flow != Flow::Streaming {
+            state.flow = flow;
+        }
         drop(state);
         self.announce();
     }

@@ -14,9 +14,9 @@ pub struct Limits {
     pub sequences: u32,
     /// Most tokens one sequence may hold, prompt and answer together.
     pub context: u32,
-    /// Tokens that all sequences may hold together.
+    /// Tokens that all sequences may hold together; at least `context`.
     pub cells: u32,
-    /// Most tokens of one batch.
+    /// Most tokens of one batch; at least `sequences`, so that every one can go on in each step.
     pub batch: u32,
     /// Whether a stopped step leaves every sequence as it was before it. Without this a step is
     /// only stopped when the model closes.

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::delivery::Delivery;
-use crate::model_handle::Control;
+use crate::model_handle::Owner;
 use crate::{FinishReason, Outcome, Part, Token, TokenLogprob};
 
 /// A request in flight, seen by whoever asked.
@@ -11,7 +11,7 @@ use crate::{FinishReason, Outcome, Part, Token, TokenLogprob};
 pub struct Generation {
     pub(crate) id: u64,
     pub(crate) delivery: Arc<Delivery>,
-    pub(crate) control: Arc<Control>,
+    pub(crate) owner: Arc<Owner>,
 }
 
 impl Generation {
@@ -23,10 +23,11 @@ impl Generation {
     /// Frees its place within one step; it ends `cancelled`. Does nothing once it has ended.
     pub fn cancel(&self) {
         self.delivery.cancel();
-        self.control.interrupt(self.id);
+        self.owner.control.interrupt(self.id);
     }
 
-    /// Every part is queued from now on, without a bound but the context.
+    /// Every part is queued from now on, the text so far first, without a bound but the context.
+    /// Changes nothing once [`stream`](Self::stream) was called.
     pub fn listen(&self) {
         self.delivery.listen();
     }
@@ -45,7 +46,7 @@ impl Generation {
     /// Says that `parts` of those taken were read.
     pub fn acknowledge(&self, parts: usize) {
         self.delivery.acknowledge(parts);
-        self.control.inbox.poke();
+        self.owner.control.inbox.poke();
     }
 
     /// Blocks until it ends.

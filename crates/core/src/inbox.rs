@@ -52,6 +52,15 @@ pub(crate) struct Ticket {
     places: usize,
 }
 
+impl Ticket {
+    /// Gives one place back before the others.
+    pub(crate) fn give_one_back(&mut self) {
+        let place = self.places.min(1);
+        self.places -= place;
+        self.inbox.state().in_flight -= place;
+    }
+}
+
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut state = self.inbox.state();

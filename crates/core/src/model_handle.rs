@@ -73,15 +73,17 @@ struct Ended {
 /// A running model: an engine on its own thread, reached through queues.
 ///
 /// Clones reach the same model. The thread ends with [`close`](Self::close), or when the last
-/// handle and generation are gone.
+/// handle, generation and submission are gone.
 #[derive(Debug, Clone)]
 pub struct ModelHandle {
     owner: Arc<Owner>,
 }
 
+/// What keeps the thread running.
 #[derive(Debug)]
-struct Owner {
-    control: Arc<Control>,
+pub(crate) struct Owner {
+    pub(crate) control: Arc<Control>,
+    clock: Arc<dyn Clock>,
     ended: Arc<Ended>,
     limits: Limits,
     queue: u32,
@@ -124,7 +126,7 @@ impl ModelHandle {
             stats: Mutex::new(Stats { sequences: limits.sequences, cells: limits.cells, ..Stats::default() }),
         });
         let ended = Arc::new(Ended::default());
-        let worker = Worker::new(engine, Arc::clone(&control), clock);
+        let worker = Worker::new(engine, Arc::clone(&control), Arc::clone(&clock));
         let at_end = Arc::clone(&ended);
         std::thread::Builder::new()
             .name(settings.name)
@@ -136,7 +138,8 @@ impl ModelHandle {
                 at_end.changed.notify_all();
             })
             .map_err(|e| Error::new(ErrorCode::EngineFailed, format!("no thread for the engine: {e}")))?;
-        let owner = Owner { control, ended, limits, queue: settings.queue, next_answer: AtomicU64::new(1) };
+        let owner =
+            Owner { control, clock, ended, limits, queue: settings.queue, next_answer: AtomicU64::new(1) };
         Ok(Self { owner: Arc::new(owner) })
     }
 
@@ -159,13 +162,19 @@ impl ModelHandle {
         notify: Box<dyn Fn() + Send + Sync>,
     ) -> Result<(Generation, Submission), Error> {
         let most = self.owner.limits.sequences as usize + self.owner.queue as usize;
+        if choices as usize > most {
+            return Err(Error::option(
+                "n",
+                format!("must be at most {most}, the places of this model, got {choices}"),
+            ));
+        }
         let ticket = self.owner.control.inbox.reserve(choices as usize, most)?;
         let delivery = Arc::new(Delivery::new(choices, notify));
         let id = self.owner.next_answer.fetch_add(1, Ordering::Relaxed);
-        let control = Arc::clone(&self.owner.control);
-        let generation = Generation { id, delivery: Arc::clone(&delivery), control: Arc::clone(&control) };
-        let context = self.owner.limits.context;
-        let job = Job { id, delivery, control, ticket, called_at: Instant::now(), context };
+        let owner = Arc::clone(&self.owner);
+        let generation = Generation { id, delivery: Arc::clone(&delivery), owner: Arc::clone(&owner) };
+        let called_at = owner.clock.now();
+        let job = Job { id, delivery, owner, ticket, called_at };
         Ok((generation, Submission { job: Some(job) }))
     }
 
@@ -217,10 +226,9 @@ impl ModelHandle {
 struct Job {
     id: u64,
     delivery: Arc<Delivery>,
-    control: Arc<Control>,
+    owner: Arc<Owner>,
     ticket: Ticket,
     called_at: Instant,
-    context: u32,
 }
 
 /// A place in the queue whose prompt is being prepared.
@@ -244,53 +252,56 @@ impl Submission {
     pub fn start(mut self, request: Request) {
         let Some(job) = self.job.take() else { return };
         if request.prompt.is_empty() {
-            job.fail(Error::option("prompt", "is empty: the model needs at least one token to begin with"));
+            job.end(Some(Error::option(
+                "prompt",
+                "is empty: the model needs at least one token to begin with",
+            )));
             return;
         }
-        if request.prompt.len() >= job.context as usize {
-            job.fail(Error::context_exceeded(request.prompt.len(), job.context));
+        let context = job.owner.limits.context;
+        if request.prompt.len() >= context as usize {
+            job.end(Some(Error::context_exceeded(request.prompt.len(), context)));
             return;
         }
-        let Job { id, delivery, control, ticket, called_at, .. } = job;
+        let Job { id, delivery, owner, ticket, called_at } = job;
         let arrival = Arrival { id, request, delivery, ticket, called_at };
-        if let Err(arrival) = control.inbox.send(arrival) {
+        if let Err(arrival) = owner.control.inbox.send(arrival) {
             // Closed in between: as with every running answer, that is a cancellation.
-            arrival.delivery.finish(ending(None, arrival.called_at));
+            let Arrival { id, delivery, ticket, called_at, .. } = *arrival;
+            Job { id, delivery, owner, ticket, called_at }.end(None);
         }
     }
 
     /// Ends the generation with `error`.
     pub fn fail(mut self, error: Error) {
         if let Some(job) = self.job.take() {
-            job.fail(error);
+            job.end(Some(error));
         }
     }
 
     /// Ends the generation as cancelled.
     pub fn cancel(mut self) {
         if let Some(job) = self.job.take() {
-            job.delivery.finish(ending(None, job.called_at));
+            job.end(None);
         }
     }
 }
 
 impl Job {
-    fn fail(&self, error: Error) {
-        self.delivery.finish(ending(Some(error), self.called_at));
+    /// Ends a request that never reached a batch; without an error it was cancelled.
+    fn end(self, error: Option<Error>) {
+        let queue = self.owner.clock.now().saturating_duration_since(self.called_at);
+        let timings = Timings { queue, first_token: queue, ..Timings::default() };
+        // Whoever sees the end may ask again at once, so the places are free before.
+        drop(self.ticket);
+        self.delivery.finish(Outcome { error, usage: Usage::default(), timings });
     }
 }
 
 impl Drop for Submission {
     fn drop(&mut self) {
         if let Some(job) = self.job.take() {
-            job.fail(Error::new(ErrorCode::Internal, "the request was dropped before it began"));
+            job.end(Some(Error::new(ErrorCode::Internal, "the request was dropped before it began")));
         }
     }
-}
-
-/// The end of a request that never reached a batch.
-fn ending(error: Option<Error>, called_at: Instant) -> Outcome {
-    let queue = called_at.elapsed();
-    let timings = Timings { queue, first_token: queue, ..Timings::default() };
-    Outcome { error, usage: Usage::default(), timings }
 }

@@ -22,7 +22,7 @@ struct Answer {
     first_token_at: Option<Instant>,
     completion_tokens: u64,
     choices_left: u32,
-    _ticket: Ticket,
+    ticket: Ticket,
 }
 
 /// Decides what runs next, and what follows from what ran.
@@ -39,6 +39,9 @@ pub(crate) struct Scheduler {
     answers: HashMap<u64, Answer>,
     next_sequence: u64,
     steps: u64,
+    /// Sequences that ran on when the cache was full: until one of them leaves, no other joins.
+    crowd: Option<usize>,
+    ended: Vec<(Arc<Delivery>, Outcome)>,
     pub(crate) completion_tokens: u64,
     pub(crate) prompt_tokens: u64,
 }
@@ -68,6 +71,8 @@ impl Scheduler {
             answers: HashMap::new(),
             next_sequence: 0,
             steps: 0,
+            crowd: None,
+            ended: Vec::new(),
             completion_tokens: 0,
             prompt_tokens: 0,
         }
@@ -114,7 +119,7 @@ impl Scheduler {
             completion_tokens: 0,
             choices_left: request.choices,
             request,
-            _ticket: arrival.ticket,
+            ticket: arrival.ticket,
         };
         self.answers.insert(arrival.id, answer);
     }
@@ -159,11 +164,11 @@ impl Scheduler {
         }
     }
 
-    /// Ends answers that nobody has read for too long while others wait for their place.
+    /// Ends answers that nobody has read for too long and whose place was needed by others.
     fn end_unread(&mut self, now: Instant, engine: &mut dyn Engine) {
-        let others_wait = !self.waiting.is_empty();
-        let unread = self.parked.iter().chain(self.running.iter().filter(|_| others_wait));
-        let late: Vec<u64> = unread
+        let late: Vec<u64> = self
+            .parked
+            .iter()
             .filter(|s| {
                 s.paused_since.is_some_and(|since| now.duration_since(since) >= s.request.reader_timeout)
             })
@@ -181,8 +186,14 @@ impl Scheduler {
     fn first_fits(&self) -> bool {
         let Some(first) = self.waiting.values().next() else { return true };
         let reserved: u32 = self.running.iter().map(|s| s.reserved).fold(0, u32::saturating_add);
-        self.running.len() < self.limits.sequences as usize
-            && reserved.saturating_add(first.cells_needed(self.limits.context)) <= self.limits.cells
+        let places = self.crowd.unwrap_or(usize::MAX).min(self.limits.sequences as usize);
+        self.running.len() < places
+            && reserved.saturating_add(first.cells_needed(self.most_cells())) <= self.limits.cells
+    }
+
+    /// Most cells that are set aside for one sequence: what needs more than all is tried alone.
+    fn most_cells(&self) -> u32 {
+        self.limits.context.min(self.limits.cells)
     }
 
     /// Gives free places to those who wait, in their order: nobody is overtaken for being large.
@@ -194,7 +205,10 @@ impl Scheduler {
                 self.end_answer(answer, Some(error), now, engine);
                 continue;
             }
-            sequence.reserved = sequence.cells_needed(self.limits.context);
+            sequence.reserved = sequence.cells_needed(self.most_cells());
+            // A newcomer is no longer waiting than those who ran in the last step.
+            sequence.last_step = self.steps;
+            self.crowd = None;
             self.running.push(sequence);
             if let Some(answer) = self.answers.get_mut(&answer) {
                 answer.admitted_at.get_or_insert(now);
@@ -216,7 +230,7 @@ impl Scheduler {
             }
             budget -= shares.len();
             let mut prefills: Vec<_> = with_lead().filter(|(_, s)| !s.is_decoding()).collect();
-            prefills.sort_by_key(|(_, s)| s.id);
+            prefills.sort_by_key(|(_, s)| place_in_line(s));
             for (place, sequence) in prefills {
                 let tokens = sequence.pending().min(budget);
                 if tokens == 0 {
@@ -269,6 +283,16 @@ impl Scheduler {
                 }
             }
         }
+        self.end_silent(now, engine);
+    }
+
+    /// Ends answers that wait for a token the engine was asked for and did not give.
+    fn end_silent(&mut self, now: Instant, engine: &mut dyn Engine) {
+        let silent: Vec<u64> = self.running.iter().filter(|s| s.pending() == 0).map(|s| s.answer).collect();
+        for id in silent {
+            let error = Error::new(ErrorCode::EngineFailed, "the engine chose no token");
+            self.end_answer(id, Some(error), now, engine);
+        }
     }
 
     fn find(&mut self, id: SequenceId) -> Option<&mut Sequence> {
@@ -292,6 +316,7 @@ impl Scheduler {
         let Some(reason) = finish else { return };
         answer.delivery.end_choice(index, reason);
         answer.choices_left -= 1;
+        answer.ticket.give_one_back();
         let done = answer.choices_left == 0;
         self.running.retain(|s| s.id != id);
         engine.release(id);
@@ -321,7 +346,20 @@ impl Scheduler {
                 engine.release(sequence.id);
             }
         }
-        answer.delivery.finish(outcome(&answer, error, now));
+        let outcome = outcome(&answer, error, now);
+        // Whoever sees the end may ask again at once, so the places are free before.
+        drop(answer.ticket);
+        self.ended.push((answer.delivery, outcome));
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        !self.ended.is_empty()
+    }
+
+    /// Answers that have ended and do not know it yet: they are told once the figures of the model
+    /// no longer count them.
+    pub(crate) fn take_ended(&mut self) -> Vec<(Arc<Delivery>, Outcome)> {
+        std::mem::take(&mut self.ended)
     }
 
     /// Ends every answer. `error` of `None` means cancelled.
@@ -353,19 +391,15 @@ impl Scheduler {
         engine.park(sequence.id);
         sequence.computed = 0;
         self.waiting.insert(place_in_line(&sequence), sequence);
+        self.crowd = Some(self.running.len());
         true
     }
 
     /// How long nothing can change unless something arrives.
     pub(crate) fn sleep(&self, now: Instant) -> Option<Duration> {
         let deadlines = self.answers.values().filter_map(|a| Some(a.called_at + a.request.timeout?));
-        let unread = self
-            .running
-            .iter()
-            .chain(&self.parked)
-            .filter_map(|s| Some(s.paused_since? + s.request.reader_timeout));
-        // An unread answer is only late while others wait, so its deadline may lie in the past.
-        deadlines.chain(unread.filter(|at| *at > now)).min().map(|at| at.saturating_duration_since(now))
+        let unread = self.parked.iter().filter_map(|s| Some(s.paused_since? + s.request.reader_timeout));
+        deadlines.chain(unread).min().map(|at| at.saturating_duration_since(now))
     }
 }
 

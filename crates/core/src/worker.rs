@@ -96,6 +96,9 @@ impl Worker {
             }
             return;
         }
+        if self.scheduler.has_ended() {
+            self.publish();
+        }
         self.step(&plan);
         self.publish();
     }
@@ -148,7 +151,8 @@ impl Worker {
         self.tokens_per_second = old * 0.95 + rate * 0.05;
     }
 
-    fn publish(&self) {
+    /// Shows the figures, then tells the answers that ended: who asks after an end sees it counted.
+    fn publish(&mut self) {
         let limits = self.engine.limits();
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         self.control.publish(Stats {
@@ -164,6 +168,9 @@ impl Worker {
             completion_tokens: self.scheduler.completion_tokens,
             tokens_per_second: self.tokens_per_second,
         });
+        for (delivery, outcome) in self.scheduler.take_ended() {
+            delivery.finish(outcome);
+        }
     }
 }
 

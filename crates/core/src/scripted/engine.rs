@@ -1,103 +1,11 @@
-//! An engine that does as it is told, for tests of timing and faults. It computes nothing.
-
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::{Gate, Record, RecordedRun, RecordedStep};
 use crate::{
-    AbortSwitch, Adapters, Batch, Clock, Engine, Error, ErrorCode, Limits, Run, Sampled, Sampling,
-    SequenceId, Sink, StepOutcome, Token,
+    AbortSwitch, Adapters, Batch, Engine, Error, ErrorCode, Limits, Run, Sampled, Sampling, SequenceId, Sink,
+    StepOutcome, Token,
 };
-
-/// A clock that stands until a test turns it.
-#[derive(Debug)]
-pub struct ManualClock {
-    start: Instant,
-    passed: Mutex<Duration>,
-}
-
-impl Default for ManualClock {
-    fn default() -> Self {
-        Self { start: Instant::now(), passed: Mutex::default() }
-    }
-}
-
-impl ManualClock {
-    /// Lets time pass.
-    pub fn advance(&self, by: Duration) {
-        *self.passed.lock().unwrap_or_else(PoisonError::into_inner) += by;
-    }
-}
-
-impl Clock for ManualClock {
-    fn now(&self) -> Instant {
-        self.start + *self.passed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[derive(Debug, Default)]
-struct Passage {
-    leave: u64,
-    begun: u64,
-}
-
-/// Lets steps through one by one, or all of them.
-#[derive(Debug, Clone, Default)]
-pub struct Gate(Arc<(Mutex<Passage>, Condvar)>);
-
-impl Gate {
-    /// A gate that is open for good.
-    pub fn open() -> Self {
-        let gate = Self::default();
-        gate.let_through(u64::MAX / 2);
-        gate
-    }
-
-    /// Lets `steps` more steps through.
-    pub fn let_through(&self, steps: u64) {
-        self.passage().leave += steps;
-        self.0.1.notify_all();
-    }
-
-    /// Lets no further step through.
-    pub fn shut(&self) {
-        self.passage().leave = 0;
-    }
-
-    /// How many steps have come to the gate, those that were stopped in front of it included.
-    pub fn begun(&self) -> u64 {
-        self.passage().begun
-    }
-
-    /// Waits until `steps` steps have come to the gate. False if they have not within `most`.
-    pub fn wait_begun(&self, steps: u64, most: Duration) -> bool {
-        let waited = self.0.1.wait_timeout_while(self.passage(), most, |passage| passage.begun < steps);
-        waited.unwrap_or_else(PoisonError::into_inner).0.begun >= steps
-    }
-
-    fn passage(&self) -> MutexGuard<'_, Passage> {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for leave. False if `switch` was thrown instead.
-    fn pass(&self, switch: &AbortSwitch) -> bool {
-        let changed = &self.0.1;
-        let mut passage = self.passage();
-        passage.begun += 1;
-        changed.notify_all();
-        loop {
-            if switch.is_thrown() {
-                return false;
-            }
-            if passage.leave > 0 {
-                passage.leave -= 1;
-                return true;
-            }
-            let waited = changed.wait_timeout(passage, Duration::from_millis(1));
-            passage = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-}
 
 /// What a step of the script does instead of succeeding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,49 +16,6 @@ pub enum Fault {
     Panic,
     /// `step` says that the cache is full.
     CacheFull,
-}
-
-/// A run as the engine saw it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecordedRun {
-    /// Whose.
-    pub sequence: u64,
-    /// The place of its first token.
-    pub start: u32,
-    /// How many tokens.
-    pub tokens: usize,
-    /// Whether what follows was sampled.
-    pub sample: bool,
-}
-
-/// A step that was done.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RecordedStep {
-    /// Its runs.
-    pub runs: Vec<RecordedRun>,
-    /// The adapters of all of them.
-    pub adapters: Adapters,
-    /// Every sequence that held cache afterwards, in order.
-    pub holders: Vec<u64>,
-}
-
-/// What an engine was asked for.
-#[derive(Debug, Default)]
-pub struct Record {
-    /// The steps that were done.
-    pub steps: Vec<RecordedStep>,
-    /// Steps that the switch stopped.
-    pub aborted: u64,
-    /// Steps that found no room.
-    pub full: u64,
-    /// Sequences that were opened, with their seeds.
-    pub opened: Vec<(u64, u32)>,
-    /// Sequences that were parked.
-    pub parked: Vec<u64>,
-    /// Sequences that were released.
-    pub released: Vec<u64>,
-    /// What no scheduler may ask for, in words. Always empty.
-    pub breaches: Vec<String>,
 }
 
 /// A sequence as the engine knows it.
@@ -176,6 +41,7 @@ pub struct ScriptedEngine {
     faults: HashMap<u64, Fault>,
     pieces: HashMap<Token, Vec<u8>>,
     poison: Option<Token>,
+    silence: Option<Token>,
     room: usize,
     steps: u64,
     known: BTreeMap<SequenceId, Known>,
@@ -192,6 +58,7 @@ impl ScriptedEngine {
             faults: HashMap::new(),
             pieces: HashMap::new(),
             poison: None,
+            silence: None,
             room: usize::MAX,
             steps: 0,
             known: BTreeMap::new(),
@@ -230,6 +97,13 @@ impl ScriptedEngine {
     #[must_use]
     pub fn with_poison(mut self, token: Token) -> Self {
         self.poison = Some(token);
+        self
+    }
+
+    /// Makes the engine forget to say anything when `token` would be a sequence's next one.
+    #[must_use]
+    pub fn with_silence(mut self, token: Token) -> Self {
+        self.silence = Some(token);
         self
     }
 
@@ -302,17 +176,23 @@ impl ScriptedEngine {
         let Some(known) = self.known.get_mut(&run.sequence) else { return };
         known.cached += run.tokens.len();
         known.adapters.get_or_insert_with(|| adapters.clone());
-        if !run.sample {
+        let token = run.tokens.last().map_or(0, |last| last.wrapping_add(1));
+        if !run.sample || self.silence == Some(token) {
             return;
         }
-        let token = run.tokens.last().map_or(0, |last| last.wrapping_add(1));
         if self.poison == Some(token) {
-            sink.failed(run.sequence, Error::new(ErrorCode::EngineFailed, "the script poisons this sequence"));
+            sink.failed(
+                run.sequence,
+                Error::new(ErrorCode::EngineFailed, "the script poisons this sequence"),
+            );
             return;
         }
         known.tokens.push(token);
         let bytes = self.pieces.get(&token).cloned().unwrap_or_else(|| format!("{token} ").into_bytes());
-        sink.token(run.sequence, Sampled { token, bytes: &bytes, end: token % 1000 == 0, logprob: None });
+        sink.token(
+            run.sequence,
+            Sampled { token, bytes: &bytes, end: token.is_multiple_of(1000), logprob: None },
+        );
     }
 }
 
@@ -391,36 +271,4 @@ impl Engine for ScriptedEngine {
         self.known.remove(&sequence);
         self.recorded().released.push(sequence.0);
     }
-}
-
-/// What stands in for an engine that must not be called any more.
-#[derive(Debug)]
-pub(crate) struct Gone(Limits);
-
-impl Default for Gone {
-    fn default() -> Self {
-        Self(ScriptedEngine::small())
-    }
-}
-
-impl Engine for Gone {
-    fn limits(&self) -> &Limits {
-        &self.0
-    }
-
-    fn abort_switch(&self) -> AbortSwitch {
-        AbortSwitch::default()
-    }
-
-    fn open(&mut self, _: SequenceId, _: &Sampling, _: &[Token], _: Option<u32>) -> Result<(), Error> {
-        Err(crate::worker::closed())
-    }
-
-    fn step(&mut self, _: &Batch<'_>, _: &mut dyn Sink) -> Result<StepOutcome, Error> {
-        Err(crate::worker::closed())
-    }
-
-    fn park(&mut self, _: SequenceId) {}
-
-    fn release(&mut self, _: SequenceId) {}
 }

@@ -1,0 +1,13 @@
+//! An engine that does as it is told, for tests of timing and faults. It computes nothing.
+
+mod clock;
+mod engine;
+mod gate;
+mod gone;
+mod record;
+
+pub use clock::ManualClock;
+pub use engine::{Fault, ScriptedEngine};
+pub use gate::Gate;
+pub(crate) use gone::Gone;
+pub use record::{Record, RecordedRun, RecordedStep};
