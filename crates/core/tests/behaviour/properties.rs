@@ -137,6 +137,8 @@ fn call(random: &mut Random, rig: &Rig, callers: &mut Vec<Caller>) {
             let read = vec![String::new(); request.choices as usize];
             callers.push(Caller { answer, request, read, taken: 0, streams: false, cancelled: false });
         }
+        // More choices than the model has places is the caller's mistake, not a matter of time.
+        Err(ErrorCode::InvalidRequest) => assert!(request.choices > rig.model.limits().sequences),
         Err(code) => assert_eq!(code, ErrorCode::Overloaded),
     }
 }
