@@ -4,8 +4,9 @@ use std::sync::Arc;
 use llama_cpp_sys_2 as sys;
 use rkllmjs_core::{Error, SamplerKind, Sampling, Token, Tokenizer};
 
-use super::Link;
 use super::raw::RawSampler;
+use super::repetition;
+use super::{COLDEST, Link};
 use crate::{Model, ffi, log};
 
 /// Places where DRY's search for repeats starts anew; the ones its author recommends.
@@ -15,6 +16,7 @@ const LOOK_BACK_MAX: u32 = 1 << 20;
 
 pub(super) fn grammar_sampler(model: &Model, text: &str) -> Result<RawSampler, Error> {
     let bad = |why: String| Error::option("grammar", format!("is not valid GBNF: {why}"));
+    repetition::check(text).map_err(bad)?;
     let text = CString::new(text).map_err(|_| bad("it holds a NUL character".to_owned()))?;
     log::take_error();
     // SAFETY: the vocabulary lives as long as the model; the strings end in NUL.
@@ -103,11 +105,13 @@ fn raw_link(model: &Model, s: &Sampling, kind: SamplerKind) -> Option<*mut sys::
             // SAFETY: a plain constructor.
             unsafe { sys::llama_sampler_init_xtc(1.0, s.xtc_threshold, 1, s.seed) }
         }),
-        SamplerKind::Temperature => (s.temperature > 0.0 && (s.temperature != 1.0 || s.dynatemp_range > 0.0))
-            .then(|| {
+        SamplerKind::Temperature => {
+            let neutral = s.temperature == 1.0 && s.dynatemp_range == 0.0;
+            (s.temperature >= COLDEST && !neutral).then(|| {
                 // SAFETY: a plain constructor.
                 unsafe { sys::llama_sampler_init_temp_ext(s.temperature, s.dynatemp_range, 1.0) }
-            }),
+            })
+        }
     }
 }
 

@@ -36,7 +36,10 @@ impl Mirostat {
     }
 
     /// Reorders `left` and keeps what may be drawn, at least the most likely candidate.
-    pub(super) fn cut<'a>(&mut self, left: &'a mut [sys::llama_token_data]) -> &'a mut [sys::llama_token_data] {
+    pub(super) fn cut<'a>(
+        &mut self,
+        left: &'a mut [sys::llama_token_data],
+    ) -> &'a mut [sys::llama_token_data] {
         let highest = left.iter().map(|c| f64::from(c.logit)).fold(f64::NEG_INFINITY, f64::max);
         let total: f64 = left.iter().map(|c| (f64::from(c.logit) - highest).exp()).sum();
         self.log_total = highest + total.ln();
@@ -82,7 +85,8 @@ impl Mirostat {
         }
         let exponent = products / squares;
         let epsilon = exponent - 1.0;
-        let count = (epsilon * self.bound.exp2() / (1.0 - self.vocabulary.powf(-epsilon))).powf(1.0 / exponent);
+        let count =
+            (epsilon * self.bound.exp2() / (1.0 - self.vocabulary.powf(-epsilon))).powf(1.0 / exponent);
         // Where all tokens are as likely there is no exponent and no reason to cut; a single one
         // has none either. A conversion to an integer saturates.
         let count = if count.is_nan() { left.len() } else { (count as usize).max(1) };

@@ -4,6 +4,7 @@
 mod chain;
 mod mirostat;
 mod raw;
+mod repetition;
 
 use std::sync::Arc;
 

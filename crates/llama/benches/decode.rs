@@ -1,0 +1,305 @@
+//! What generating costs over the limit: the same tokens from a bare loop over llama.cpp.
+//!
+//! Both sides decode greedily with one thread on the tiny model, in turns. CPU time is that of the
+//! whole process, so whatever a queue or a delivery costs on another thread counts.
+//!
+//! `cargo bench -p rkllmjs-llama` prints a table, with `-- --json` one line of JSON.
+
+use std::ffi::CString;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use llama_cpp_sys_2 as sys;
+use rkllmjs_core::{
+    GenerateOptions, ModelHandle, ModelSettings, Part, Request, Special, Token, Tokenizer, Usage,
+};
+use rkllmjs_llama::{EngineOptions, KvType, LlamaEngine, LoadOptions, Model, Pooling};
+
+/// The model repeats this for as long as it is let, so nothing has to keep it from ending.
+const PROMPT: &str = " horse horse horse";
+/// Rounds measured, after one that is not.
+const ROUNDS: usize = 30;
+/// Answers of one measurement, and their tokens.
+const ANSWERS: usize = 3;
+const TOKENS: u32 = 400;
+const CONTEXT: u32 = 1024;
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Outcome<()> {
+    let json = std::env::args().any(|argument| argument == "--json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny/rkllmjs-tiny-q8_0.gguf");
+    let model = Model::load(&path, &LoadOptions::default(), |_| true)?;
+    let prompt = model.tokenize(PROMPT, Special { add: false, parse: true })?;
+    let mut bare = Bare::new(path)?;
+    let running = Running::new(model, &prompt)?;
+
+    let (expected, answered) = (bare.answer(&prompt)?, running.answer(false)?);
+    if expected != answered {
+        return Err("the two sides give different tokens".into());
+    }
+    let mut rows: [Vec<Cost>; 3] = Default::default();
+    for round in 0..=ROUNDS {
+        // The order turns from round to round, so that drift is shared.
+        for turn in 0..rows.len() {
+            let side = (round + turn) % rows.len();
+            let cost = match side {
+                0 => measure(|| bare.answer(&prompt).map(drop))?,
+                _ => measure(|| running.answer(side == 2).map(drop))?,
+            };
+            if let (Some(row), true) = (rows.get_mut(side), round > 0) {
+                row.push(cost);
+            }
+        }
+    }
+    report(&rows, json)
+}
+
+/// What a token costs.
+#[derive(Debug, Clone, Copy)]
+struct Cost {
+    cpu: f64,
+    wall: f64,
+}
+
+fn measure(mut answer: impl FnMut() -> Outcome<()>) -> Outcome<Cost> {
+    let (cpu, wall) = (cpu_seconds(), Instant::now());
+    for _ in 0..ANSWERS {
+        answer()?;
+    }
+    let tokens = ANSWERS as f64 * f64::from(TOKENS);
+    Ok(Cost { cpu: (cpu_seconds() - cpu) / tokens, wall: wall.elapsed().as_secs_f64() / tokens })
+}
+
+/// CPU time of all threads of this process.
+fn cpu_seconds() -> f64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the place for the time is valid.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
+/// llama.cpp with nothing around it: one context, the highest logit, the next token.
+struct Bare {
+    model: *mut sys::llama_model,
+    context: *mut sys::llama_context,
+    pool: *mut sys::ggml_threadpool,
+    vocabulary: usize,
+}
+
+impl Bare {
+    fn new(path: PathBuf) -> Outcome<Self> {
+        let path = CString::new(path.into_os_string().into_encoded_bytes())?;
+        // SAFETY: a plain function that returns a struct.
+        let model_params = unsafe { sys::llama_model_default_params() };
+        // SAFETY: the path ends in NUL.
+        let model = unsafe { sys::llama_model_load_from_file(path.as_ptr(), model_params) };
+        if model.is_null() {
+            return Err("the model does not load".into());
+        }
+        // SAFETY: a plain function that returns a struct.
+        let mut params = unsafe { sys::llama_context_default_params() };
+        params.n_ctx = CONTEXT;
+        params.n_batch = 512;
+        params.n_threads = 1;
+        params.n_threads_batch = 1;
+        // SAFETY: the model is alive.
+        let context = unsafe { sys::llama_init_from_model(model, params) };
+        // SAFETY: a plain function that returns a struct.
+        let mut pool_params = unsafe { sys::ggml_threadpool_params_default(1) };
+        // SAFETY: the parameters are valid and only read.
+        let pool = unsafe { sys::ggml_threadpool_new(&raw mut pool_params) };
+        if context.is_null() || pool.is_null() {
+            return Err("llama.cpp makes no context".into());
+        }
+        // SAFETY: the pool is freed after the context.
+        unsafe { sys::llama_attach_threadpool(context, pool, pool) };
+        // SAFETY: the model is alive.
+        let vocab = unsafe { sys::llama_model_get_vocab(model) };
+        // SAFETY: the vocabulary lives as long as the model.
+        let vocabulary = usize::try_from(unsafe { sys::llama_vocab_n_tokens(vocab) })?;
+        Ok(Self { model, context, pool, vocabulary })
+    }
+
+    fn answer(&mut self, prompt: &[Token]) -> Outcome<Vec<Token>> {
+        // SAFETY: the context is alive.
+        let memory = unsafe { sys::llama_get_memory(self.context) };
+        // SAFETY: the memory belongs to the context.
+        unsafe { sys::llama_memory_clear(memory, false) };
+        let mut answer = Vec::with_capacity(TOKENS as usize);
+        let mut next: Vec<i32> = prompt.iter().map(|token| token.cast_signed()).collect();
+        while answer.len() < TOKENS as usize {
+            let count = i32::try_from(next.len())?;
+            // SAFETY: the batch points into `next`, which outlives it.
+            let batch = unsafe { sys::llama_batch_get_one(next.as_mut_ptr(), count) };
+            // SAFETY: context and batch are valid.
+            if unsafe { sys::llama_decode(self.context, batch) } != 0 {
+                return Err("llama.cpp does not decode".into());
+            }
+            // SAFETY: the last token of such a batch asks for its logits.
+            let logits = unsafe { sys::llama_get_logits_ith(self.context, -1) };
+            // SAFETY: one float for each token of the vocabulary, alive until the next decode.
+            let logits = unsafe { std::slice::from_raw_parts(logits, self.vocabulary) };
+            let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let token = logits.iter().position(|&x| x >= highest).unwrap_or(0);
+            answer.push(u32::try_from(token)?);
+            next = vec![i32::try_from(token)?];
+        }
+        Ok(answer)
+    }
+}
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        // SAFETY: freed once, before the pool and the model it uses.
+        unsafe { sys::llama_free(self.context) };
+        // SAFETY: freed once.
+        unsafe { sys::ggml_threadpool_free(self.pool) };
+        // SAFETY: freed once.
+        unsafe { sys::llama_model_free(self.model) };
+    }
+}
+
+/// The same model behind the scheduler.
+struct Running {
+    handle: ModelHandle,
+    request: Request,
+}
+
+impl Running {
+    fn new(model: Arc<Model>, prompt: &[Token]) -> Outcome<Self> {
+        let options = GenerateOptions {
+            temperature: Some(0.0),
+            top_k: Some(0.0),
+            top_p: Some(1.0),
+            min_p: Some(0.0),
+            max_tokens: Some(f64::from(TOKENS)),
+            ..GenerateOptions::default()
+        };
+        let mut request = options.build(model.vocabulary_size(), 1)?;
+        request.prompt = prompt.to_vec();
+        let engine = LlamaEngine::new(
+            model,
+            EngineOptions {
+                context: CONTEXT,
+                cells: CONTEXT,
+                sequences: 1,
+                batch: 512,
+                threads: 1,
+                threads_batch: 1,
+                kv_type: KvType::F16,
+                flash_attention: None,
+                pooling: Pooling::Model,
+                model_pools: false,
+                encoder_only: false,
+                embeds_with_encoder: false,
+                log: None,
+            },
+        )?;
+        let handle = ModelHandle::start(Box::new(engine), ModelSettings::default())?;
+        Ok(Self { handle, request })
+    }
+
+    /// The tokens of an answer, waited for or read part by part.
+    fn answer(&self, streamed: bool) -> Outcome<Vec<Token>> {
+        let request = self.request.clone();
+        let (generation, submission) = if streamed {
+            let reader = std::thread::current();
+            self.handle.begin(1, Box::new(move || reader.unpark()))?
+        } else {
+            self.handle.begin(1, Box::new(|| {}))?
+        };
+        if streamed {
+            generation.stream();
+        }
+        submission.start(request);
+        let mut tokens = Vec::with_capacity(TOKENS as usize);
+        let mut parts = Vec::new();
+        let outcome = loop {
+            if !streamed {
+                break generation.wait();
+            }
+            let outcome = generation.take(&mut parts);
+            let read = parts.len();
+            for Part::TextDelta { tokens: made, .. } in parts.drain(..) {
+                tokens.extend(made);
+            }
+            generation.acknowledge(read);
+            if let Some(outcome) = outcome {
+                break outcome;
+            }
+            std::thread::park();
+        };
+        if let Some(error) = outcome.error {
+            return Err(error.into());
+        }
+        let Usage { completion_tokens, .. } = outcome.usage;
+        if completion_tokens != u64::from(TOKENS) {
+            return Err(format!("the answer has {completion_tokens} tokens").into());
+        }
+        Ok(if streamed { tokens } else { generation.tokens(0) })
+    }
+}
+
+fn report(rows: &[Vec<Cost>; 3], json: bool) -> Outcome<()> {
+    let mut out = std::io::stdout().lock();
+    let [bare, waited, streamed] = rows;
+    let mut lines = Vec::new();
+    for (name, all) in [("limit", bare), ("generate", waited), ("stream", streamed)] {
+        let micros = |of: fn(&Cost) -> f64| Spread::of(all.iter().map(|cost| of(cost) * 1e6).collect());
+        // Round by round, so that what slows both down cancels out.
+        let ratio = Spread::of(bare.iter().zip(all).map(|(limit, one)| limit.cpu / one.cpu).collect());
+        lines.push((name, micros(|cost| cost.cpu), micros(|cost| cost.wall), ratio));
+    }
+    if json {
+        let fields: Vec<String> = lines
+            .iter()
+            .map(|(name, cpu, wall, ratio)| {
+                format!(
+                    "\"{name}\":{{\"cpu_us_per_token\":{},\"wall_us_per_token\":{},\"ratio_of_limit\":{}}}",
+                    cpu.json(),
+                    wall.json(),
+                    ratio.json()
+                )
+            })
+            .collect();
+        writeln!(
+            out,
+            "{{\"rounds\":{ROUNDS},\"tokens\":{TOKENS},\"answers\":{ANSWERS},{}}}",
+            fields.join(",")
+        )?;
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "{ROUNDS} rounds of {ANSWERS} answers of {TOKENS} tokens; median (lower to upper quartile)"
+    )?;
+    writeln!(out, "{:<10}{:>28}{:>28}{:>26}", "", "CPU µs/token", "wall µs/token", "limit / this, CPU")?;
+    for (name, cpu, wall, ratio) in lines {
+        writeln!(out, "{name:<10}{:>28}{:>28}{:>26}", cpu.text(2), wall.text(2), ratio.text(4))?;
+    }
+    Ok(())
+}
+
+/// Median and quartiles.
+struct Spread([f64; 3]);
+
+impl Spread {
+    fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let at = |quarter: usize| values.get((values.len() - 1) * quarter / 4).copied().unwrap_or(f64::NAN);
+        Self([at(1), at(2), at(3)])
+    }
+
+    fn text(&self, digits: usize) -> String {
+        let [low, middle, high] = self.0;
+        format!("{middle:.digits$} ({low:.digits$} to {high:.digits$})")
+    }
+
+    fn json(&self) -> String {
+        let [low, middle, high] = self.0;
+        format!("{{\"median\":{middle:.5},\"quartiles\":[{low:.5},{high:.5}]}}")
+    }
+}

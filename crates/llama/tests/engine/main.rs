@@ -1,0 +1,17 @@
+//! The engine over llama.cpp on real models: every sampling option against its definition, the
+//! tokenizer, embeddings, adapters and stopping.
+
+#![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+mod choice;
+mod definitions;
+mod grammar;
+mod mirostat;
+mod penalties;
+mod running;
+mod statistics;
+mod support;
+mod temperature;
+mod tokenizer;
+mod truncation;
+mod vectors;
