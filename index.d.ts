@@ -15,12 +15,12 @@ export declare class NativeGeneration {
   get id(): number
   /** Parts arrive as fast as they are made. */
   listen(): void
-  /** Parts arrive while fewer than 64 wait for `acknowledge`; the text so far comes first. */
+  /** Parts arrive while fewer than 64 tokens wait for `acknowledge`; the text so far comes first. */
   stream(): void
   /** Frees its place within one step. */
   cancel(): void
-  /** Says that the user has read this many more parts. */
-  acknowledge(parts: number): void
+  /** Says that the user has read parts of this many more tokens. */
+  acknowledge(tokens: number): void
   /** The text of one choice so far. */
   partialText(index: number): string
 }

@@ -66,6 +66,8 @@ fn stop(shared: &Shared) {
     for cancelled in &started.loads {
         cancelled.store(true, Ordering::SeqCst);
     }
+    // A load that still runs would go on while the process takes its statics away.
+    rkllmjs_runtime::wait_for_loads(&started.loads);
     for (_, model) in &started.models {
         model.close();
     }

@@ -28,7 +28,7 @@ impl NativeGeneration {
         self.generation.listen();
     }
 
-    /// Parts arrive while fewer than 64 wait for `acknowledge`; the text so far comes first.
+    /// Parts arrive while fewer than 64 tokens wait for `acknowledge`; the text so far comes first.
     #[napi(catch_unwind)]
     pub fn stream(&self) {
         self.generation.stream();
@@ -40,10 +40,10 @@ impl NativeGeneration {
         self.generation.cancel();
     }
 
-    /// Says that the user has read this many more parts.
+    /// Says that the user has read parts of this many more tokens.
     #[napi(catch_unwind)]
-    pub fn acknowledge(&self, parts: u32) {
-        self.generation.acknowledge(parts as usize);
+    pub fn acknowledge(&self, tokens: u32) {
+        self.generation.acknowledge(tokens as usize);
     }
 
     /// The text of one choice so far.

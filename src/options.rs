@@ -1,6 +1,8 @@
 use napi_derive::napi;
-use rkllmjs_core::GenerateOptions;
+use rkllmjs_core::{GenerateOptions, SAMPLER_NAMES};
 use rkllmjs_runtime::LoadOptions;
+
+use crate::error::camel_case;
 
 /// Load options; every range is checked behind this border.
 #[napi(object)]
@@ -124,7 +126,7 @@ impl From<NativeGenerateOptions> for GenerateOptions {
             logprobs: o.logprobs,
             top_logprobs: o.top_logprobs,
             n: o.n,
-            samplers: o.samplers.map(|names| names.iter().map(|name| snake_case(name)).collect()),
+            samplers: o.samplers.map(|names| names.iter().map(|name| core_name(name)).collect()),
             priority: o.priority,
             timeout_ms: o.timeout_ms,
             reader_timeout_ms: o.reader_timeout_ms,
@@ -137,14 +139,8 @@ fn zip<A, B>(first: Option<Vec<A>>, second: Option<Vec<B>>) -> Option<Vec<(A, B)
     Some(first?.into_iter().zip(second?).collect())
 }
 
-/// `topK` as the core writes it. An underscore is nothing JavaScript writes: it is doubled, so that
-/// the name stays unknown.
-fn snake_case(name: &str) -> String {
-    name.chars().fold(String::with_capacity(name.len() + 4), |mut text, c| {
-        if c.is_ascii_uppercase() || c == '_' {
-            text.push('_');
-        }
-        text.push(c.to_ascii_lowercase());
-        text
-    })
+/// `topK` as the core writes it.
+fn core_name(name: &str) -> String {
+    let known = SAMPLER_NAMES.iter().find(|(known, _)| camel_case(known) == name);
+    known.map_or_else(|| name.to_owned(), |(known, _)| (*known).to_owned())
 }

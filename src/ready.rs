@@ -6,7 +6,7 @@ use napi::Status;
 use napi::bindgen_prelude::Function;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode, UnknownReturnValue};
 use napi_derive::napi;
-use rkllmjs_core::Generation;
+use rkllmjs_core::{Generation, Part};
 
 use crate::generation::{NativeEnd, NativePart, native_end, native_part};
 
@@ -97,6 +97,25 @@ impl ReadyQueue {
             self.generations.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             native_end(&generation, outcome)
         });
-        Some(NativeReady { id, parts: parts.into_iter().map(native_part).collect(), end })
+        Some(NativeReady { id, parts: joined(parts).into_iter().map(native_part).collect(), end })
     }
+}
+
+/// Joins what follows on each other in one choice: an object costs JavaScript more than its contents.
+fn joined(parts: Vec<Part>) -> Vec<Part> {
+    let mut joined: Vec<Part> = Vec::with_capacity(parts.len());
+    for part in parts {
+        let Part::TextDelta { index, text, tokens, logprobs } = part;
+        match joined.last_mut() {
+            Some(Part::TextDelta { index: last, text: all, tokens: all_tokens, logprobs: all_logprobs })
+                if *last == index =>
+            {
+                all.push_str(&text);
+                all_tokens.extend(tokens);
+                all_logprobs.extend(logprobs);
+            }
+            _ => joined.push(Part::TextDelta { index, text, tokens, logprobs }),
+        }
+    }
+    joined
 }

@@ -16,6 +16,8 @@ import type { OnToken } from './token-callback.js'
 export interface RunRequest {
   /** Starts the native work, whose news must then reach `listener`. */
   readonly begin: (listener: ReadyListener) => NativeGeneration
+  /** Must not be collected before the end: an engine that nobody can reach is closed. */
+  readonly owner: object
   readonly signal?: AbortSignal | undefined
   readonly onToken?: OnToken | undefined
 }
@@ -36,6 +38,8 @@ export class GenerationRun<Result> implements PartSource, ReadyListener {
   #reject!: (error: unknown) => void
   /** The native side; absent before it started and once it has ended. */
   #native: NativeGeneration | undefined
+  /** Held, and never looked at, until the end. */
+  #owner: object | undefined
   #outcome: Outcome<Result> | undefined
   /** All that was written, whatever the outcome; present once the engine has ended. */
   #written: GenerateResult | undefined
@@ -47,8 +51,8 @@ export class GenerationRun<Result> implements PartSource, ReadyListener {
   #reader: PartIterator | undefined
   /** A run is streamed live once; every later reader gets a replay. */
   #flow: 'unread' | 'live' | 'replay' = 'unread'
-  /** Parts at the head of the stream that the engine does not count. */
-  #uncountedParts = 0
+  /** Tokens at the head of the stream that the engine does not count. */
+  #uncountedTokens = 0
   #isHeld = false
 
   /**
@@ -95,11 +99,11 @@ export class GenerationRun<Result> implements PartSource, ReadyListener {
     else this.#flow = 'replay' // Begins when the engine has ended.
   }
 
-  acknowledge(parts: number): void {
+  acknowledge(tokens: number): void {
     if (this.#flow !== 'live' || this.#native === undefined) return
-    const uncounted = Math.min(parts, this.#uncountedParts)
-    this.#uncountedParts -= uncounted
-    if (parts > uncounted) this.#native.acknowledge(parts - uncounted)
+    const uncounted = Math.min(tokens, this.#uncountedTokens)
+    this.#uncountedTokens -= uncounted
+    if (tokens > uncounted) this.#native.acknowledge(tokens - uncounted)
   }
 
   waitingChanged(): void {
@@ -122,6 +126,7 @@ export class GenerationRun<Result> implements PartSource, ReadyListener {
     const { signal, onToken } = request
     throwIfAborted(signal)
     this.#native = request.begin(this)
+    this.#owner = request.owner
     if (signal !== undefined) this.#stopListening = whenAborted(signal, (reason) => this.#stop(reason))
     if (onToken !== undefined) {
       this.#tokenCallback = new TokenCallback(onToken)
@@ -135,7 +140,7 @@ export class GenerationRun<Result> implements PartSource, ReadyListener {
     this.#flow = 'live'
     const heard = this.#fold?.take() ?? []
     this.#fold = undefined
-    this.#uncountedParts = heard.length
+    this.#uncountedTokens = heard.reduce((sum, part) => sum + part.tokens.length, 0)
     for (const part of heard) reader.push(part)
     native.stream()
     this.#updateHold()
@@ -171,6 +176,7 @@ export class GenerationRun<Result> implements PartSource, ReadyListener {
     const written = toResult(end)
     this.#written = written
     this.#native = undefined
+    this.#owner = undefined
     this.#fold = undefined
     if (this.#outcome === undefined) this.#settle(this.#outcomeOf(end, written))
     if (this.#reader !== undefined && this.#flow === 'live') this.#endReader(this.#reader)

@@ -50,7 +50,9 @@ export class LlamaModel implements AsyncDisposable {
   private constructor(nativeModel: NativeModel) {
     this.#native = nativeModel
     this.info = JSON.parse(nativeModel.info()) as ModelInfo
-    nativeModel.attach((news) => this.#router.deliver(news))
+    // Not `this`: the addon holds the callback, and a model it held on to would never be collected.
+    const router = this.#router
+    nativeModel.attach((news) => router.deliver(news))
   }
 
   /**
@@ -231,7 +233,7 @@ export class LlamaModel implements AsyncDisposable {
       this.#router.add(generation.id, listener)
       return generation
     }
-    return { begin, signal: options.signal, onToken: options.onToken }
+    return { begin, owner: this, signal: options.signal, onToken: options.onToken }
   }
 }
 

@@ -4,6 +4,8 @@ import type { LoadedLoras } from './lora.js'
 import type { NativeGenerateOptions } from './native.js'
 import { PLAIN_GENERATE_OPTIONS } from './options.js'
 import { pick } from './pick.js'
+import { SAMPLER_NAMES } from './sampler-name.js'
+import type { SamplerName } from './sampler-name.js'
 
 /** Checked options as the addon takes them; the scales of adapters come from `loras`. */
 export function toNativeGenerateOptions(options: GenerateOptions, loras: LoadedLoras): NativeGenerateOptions {
@@ -11,7 +13,7 @@ export function toNativeGenerateOptions(options: GenerateOptions, loras: LoadedL
   const { stop, stopTokens, samplers, logitBias, lora } = options
   if (stop !== undefined) native.stop = typeof stop === 'string' ? [stop] : [...stop]
   if (stopTokens !== undefined) native.stopTokens = Array.from(stopTokens)
-  if (samplers !== undefined) native.samplers = [...samplers]
+  if (samplers !== undefined) native.samplers = samplers.map(knownSampler)
   if (logitBias !== undefined) {
     const pairs = biasPairs(logitBias)
     native.logitBiasTokens = pairs.map(([token]) => token)
@@ -23,6 +25,12 @@ export function toNativeGenerateOptions(options: GenerateOptions, loras: LoadedL
     native.loraScales = selected.map(({ scale }) => scale)
   }
   return native
+}
+
+function knownSampler(name: SamplerName): string {
+  if (SAMPLER_NAMES.includes(name)) return name
+  const message = `samplers has no sampler ${JSON.stringify(name)}; there are ${SAMPLER_NAMES.join(', ')}`
+  throw invalidRequest(message, { option: 'samplers' })
 }
 
 function biasPairs(logitBias: LogitBias): (readonly [number, number])[] {

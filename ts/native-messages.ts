@@ -41,7 +41,7 @@ function toWire(place: string, value: unknown): Fields {
     if (known === undefined) throw unknownField(place, name)
     if (field === undefined || field === null) continue
     known.check(`${place}.${name}`, field)
-    wire[known.wireName] = field
+    wire[known.wireName] = name === 'toolCalls' ? withTypes(field as readonly Fields[]) : field
   }
   if (wire['role'] === undefined) checkRole(`${place}.role`, message['role'])
   if (wire['content'] === undefined && wire['tool_calls'] === undefined) {
@@ -84,8 +84,14 @@ function checkToolCalls(place: string, value: unknown): void {
     }
     const { name, arguments: given } = asFields(`${at}.function`, called)
     checkString(`${at}.function.name`, name)
+    if (name === '') throw invalidRequest(`${at}.function.name must not be empty`)
     if (typeof given !== 'string') asFields(`${at}.function.arguments`, given, 'a string or an object')
   }
+}
+
+/** OpenAI requires the only type a call can have; here it may be left out. */
+function withTypes(calls: readonly Fields[]): readonly Fields[] {
+  return calls.map((call) => ({ ...call, type: 'function' }))
 }
 
 function checkString(place: string, value: unknown): void {

@@ -117,7 +117,7 @@ export interface NativeGeneration {
   stream(): void
   /** Frees its place within one step. */
   cancel(): void
-  acknowledge(parts: number): void
+  acknowledge(tokens: number): void
   partialText(index: number): string
 }
 

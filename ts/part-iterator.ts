@@ -4,8 +4,8 @@ import type { Part } from './parts.js'
 export interface PartSource {
   /** Begins to give parts to `reader`; throws if another one reads. */
   open(reader: PartIterator): void
-  /** The user has taken `parts` more. */
-  acknowledge(parts: number): void
+  /** The user has taken parts of `tokens` more. */
+  acknowledge(tokens: number): void
   /** `reader` began or stopped to wait for a part. */
   waitingChanged(): void
   /** `reader` has had everything. */
@@ -19,8 +19,8 @@ interface Waiter {
   readonly reject: (error: unknown) => void
 }
 
-/** How many taken parts are acknowledged at once: the engine has room for 64 and must not wait. */
-const ACKNOWLEDGE_PARTS = 16
+/** How many taken tokens are acknowledged at once: the engine makes 64 ahead and must not wait. */
+const ACKNOWLEDGE_TOKENS = 16
 
 /**
  * The iterator behind `for await` over a generation.
@@ -85,7 +85,7 @@ export class PartIterator implements AsyncIterableIterator<Part> {
       return
     }
     waiter.resolve({ done: false, value: part })
-    this.#count()
+    this.#count(part)
     if (this.#waiters.length === 0) this.#source.waitingChanged()
   }
 
@@ -149,13 +149,13 @@ export class PartIterator implements AsyncIterableIterator<Part> {
       // The reader has had its last part: another may begin to read before this one asks again.
       if (this.#state === 'ended' && this.#failure === undefined) this.#finished()
     }
-    this.#count()
+    this.#count(part)
     return part
   }
 
-  #count(): void {
-    this.#taken += 1
-    if (this.#taken >= ACKNOWLEDGE_PARTS) this.#acknowledge()
+  #count(part: Part): void {
+    if (part.type === 'text-delta') this.#taken += part.tokens.length
+    if (this.#taken >= ACKNOWLEDGE_TOKENS) this.#acknowledge()
   }
 
   #acknowledge(): void {

@@ -1,11 +1,15 @@
-/** One step of sampling. They run in the order given, which by default is the order here. */
-export type SamplerName =
-  | 'penalties'
-  | 'dry'
-  | 'topNSigma'
-  | 'topK'
-  | 'typicalP'
-  | 'topP'
-  | 'minP'
-  | 'xtc'
-  | 'temperature'
+/** The steps of sampling, in their default order. */
+export const SAMPLER_NAMES = [
+  'penalties',
+  'dry',
+  'topNSigma',
+  'topK',
+  'typicalP',
+  'topP',
+  'minP',
+  'xtc',
+  'temperature',
+] as const
+
+/** One step of sampling. They run in the order given. */
+export type SamplerName = (typeof SAMPLER_NAMES)[number]

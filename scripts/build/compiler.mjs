@@ -21,9 +21,12 @@ export function compilesAmx({ family, major }) {
 }
 
 /** The variables by which cargo's build scripts know the compiler. cc-rs takes the launcher apart; ggml adds its own. */
-export function compilerEnvironment({ cc, cxx }) {
+export function compilerEnvironment({ family, cc, cxx }) {
   const launcher = findProgram('ccache') ? 'ccache ' : ''
-  return { CC: `${launcher}${cc}`, CXX: `${launcher}${cxx}` }
+  const compilers = { CC: `${launcher}${cc}`, CXX: `${launcher}${cxx}` }
+  // A process that ends while a thread computes must not find the statics it computes with destroyed. Only clang
+  // can leave them alone; with GCC the addon makes them before it registers its own end, which is tested too.
+  return family === 'clang' ? { ...compilers, CXXFLAGS: '-fno-c++-static-destructors' } : compilers
 }
 
 function askMajor(program) {

@@ -5,6 +5,8 @@ use serde_json::{Map, Value};
 const MESSAGES_MAX: usize = 10_000;
 /// Most bytes of a conversation, tools included.
 const BYTES_MAX: usize = 16 << 20;
+/// Deepest nesting of a call's arguments: the parser behind the template frees them recursively.
+const ARGUMENTS_DEPTH_MAX: usize = 128;
 /// The roles a message may have; a template prints them, so they are no place for free text.
 const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
 
@@ -141,11 +143,31 @@ fn check_calls(calls: Option<&Value>) -> Result<(), String> {
         if name.is_none_or(str::is_empty) {
             return Err(format!(".tool_calls[{i}].function.name must be a string"));
         }
-        if !call.pointer("/function/arguments").is_some_and(|a| a.is_string() || a.is_object()) {
+        let arguments = call.pointer("/function/arguments");
+        if !arguments.is_some_and(|a| a.is_string() || a.is_object()) {
             return Err(format!(".tool_calls[{i}].function.arguments must be a string or an object"));
+        }
+        if arguments.and_then(Value::as_str).is_some_and(|text| nesting(text) > ARGUMENTS_DEPTH_MAX) {
+            return Err(format!(
+                ".tool_calls[{i}].function.arguments nests deeper than {ARGUMENTS_DEPTH_MAX}"
+            ));
         }
     }
     Ok(())
+}
+
+/// At least the depth of JSON text; brackets in its strings count too, which hurts nobody honest.
+fn nesting(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0_usize);
+    for c in text.bytes() {
+        match c {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::{Error, FinishReason, Part, Timings, Token, TokenLogprob, Usage};
 
-/// Parts that may be made but not yet read before a streamed sequence pauses.
+/// Parts that may be made but not yet read before a streamed sequence pauses. Counted by their
+/// tokens, so that joining parts on their way gives no more room.
 pub const UNDELIVERED_PARTS_MAX: usize = 64;
 
 /// One answer so far.
@@ -43,7 +44,7 @@ struct State {
     choices: Vec<Choice>,
     flow: Flow,
     pending: VecDeque<Part>,
-    /// Parts taken by the reader's side but not yet read by its user.
+    /// Tokens made for the reader that its user has not read, pending ones included.
     unread: usize,
     outcome: Option<Outcome>,
 }
@@ -81,7 +82,8 @@ impl Delivery {
 
     // The engine's side.
 
-    pub(crate) fn push(&self, part: Part) {
+    /// Adds a part. True if somebody must be told of it, by [`announce`](Self::announce).
+    pub(crate) fn push(&self, part: Part) -> bool {
         let mut state = self.state();
         let Part::TextDelta { index, text, tokens, logprobs } = &part;
         if let Some(choice) = state.choices.get_mut(*index as usize) {
@@ -89,17 +91,20 @@ impl Delivery {
             choice.tokens.extend_from_slice(tokens);
             choice.logprobs.extend_from_slice(logprobs);
         }
-        if state.flow != Flow::Folding {
-            state.pending.push_back(part);
-            drop(state);
-            self.announce();
+        if state.flow == Flow::Folding {
+            return false;
         }
+        if state.flow == Flow::Streaming {
+            state.unread += tokens.len();
+        }
+        state.pending.push_back(part);
+        true
     }
 
     /// Whether the reader can take another part.
     pub(crate) fn has_room(&self) -> bool {
         let state = self.state();
-        state.flow != Flow::Streaming || state.pending.len() + state.unread < UNDELIVERED_PARTS_MAX
+        state.flow != Flow::Streaming || state.unread < UNDELIVERED_PARTS_MAX
     }
 
     pub(crate) fn end_choice(&self, index: u32, reason: FinishReason) {
@@ -126,7 +131,8 @@ impl Delivery {
         self.cancelled.load(Ordering::SeqCst)
     }
 
-    fn announce(&self) {
+    /// Tells the reader that there is something to take.
+    pub(crate) fn announce(&self) {
         self.changed.notify_all();
         (self.notify)();
     }
@@ -165,6 +171,8 @@ impl Delivery {
         // A listener beside a reader leaves the pace to the reader.
         if state.flow != Flow::Streaming {
             state.flow = flow;
+            let tokens = |Part::TextDelta { tokens, .. }: &Part| tokens.len();
+            state.unread = state.pending.iter().map(tokens).sum();
         }
         drop(state);
         self.announce();
@@ -173,17 +181,14 @@ impl Delivery {
     /// Moves what is ready into `parts`; the outcome once nothing is left before it.
     pub(crate) fn take(&self, parts: &mut Vec<Part>) -> Option<Outcome> {
         let mut state = self.state();
-        if state.flow == Flow::Streaming {
-            state.unread += state.pending.len();
-        }
         parts.extend(state.pending.drain(..));
         state.outcome.clone()
     }
 
-    /// The user has read `parts` more of what was taken.
-    pub(crate) fn acknowledge(&self, parts: usize) {
+    /// The user has read parts of `tokens` more of what was taken.
+    pub(crate) fn acknowledge(&self, tokens: usize) {
         let mut state = self.state();
-        state.unread = state.unread.saturating_sub(parts);
+        state.unread = state.unread.saturating_sub(tokens);
     }
 
     pub(crate) fn with_choices<T>(&self, look: impl FnOnce(&[Choice]) -> T) -> T {

@@ -43,9 +43,9 @@ impl Generation {
         self.delivery.take(parts)
     }
 
-    /// Says that `parts` of those taken were read.
-    pub fn acknowledge(&self, parts: usize) {
-        self.delivery.acknowledge(parts);
+    /// Says that parts of `tokens` among those taken were read.
+    pub fn acknowledge(&self, tokens: usize) {
+        self.delivery.acknowledge(tokens);
         self.owner.control.inbox.poke();
     }
 

@@ -209,6 +209,11 @@ impl ModelHandle {
         self.owner.control.abort.throw();
     }
 
+    /// Whether the model was closed, or has failed for good.
+    pub fn is_closed(&self) -> bool {
+        self.owner.control.inbox.is_closed()
+    }
+
     /// Whether both handles reach the same model.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.owner, &other.owner)

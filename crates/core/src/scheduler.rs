@@ -42,6 +42,8 @@ pub(crate) struct Scheduler {
     /// Sequences that ran on when the cache was full: until one of them leaves, no other joins.
     crowd: Option<usize>,
     ended: Vec<(Arc<Delivery>, Outcome)>,
+    /// Answers with parts that their readers were not told of.
+    news: Vec<Arc<Delivery>>,
     pub(crate) completion_tokens: u64,
     pub(crate) prompt_tokens: u64,
 }
@@ -73,6 +75,7 @@ impl Scheduler {
             steps: 0,
             crowd: None,
             ended: Vec::new(),
+            news: Vec::new(),
             completion_tokens: 0,
             prompt_tokens: 0,
         }
@@ -311,7 +314,11 @@ impl Scheduler {
         answer.first_token_at.get_or_insert(now);
         answer.completion_tokens += made;
         for part in parts {
-            answer.delivery.push(part);
+            if answer.delivery.push(part)
+                && !self.news.iter().any(|other| Arc::ptr_eq(other, &answer.delivery))
+            {
+                self.news.push(Arc::clone(&answer.delivery));
+            }
         }
         let Some(reason) = finish else { return };
         answer.delivery.end_choice(index, reason);
@@ -350,6 +357,13 @@ impl Scheduler {
         // Whoever sees the end may ask again at once, so the places are free before.
         drop(answer.ticket);
         self.ended.push((answer.delivery, outcome));
+    }
+
+    /// Tells the readers of what there is to take.
+    pub(crate) fn tell_news(&mut self) {
+        for delivery in self.news.drain(..) {
+            delivery.announce();
+        }
     }
 
     pub(crate) fn has_ended(&self) -> bool {

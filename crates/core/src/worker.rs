@@ -1,6 +1,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::model_handle::Control;
 use crate::scheduler::{Event, Plan, Scheduler};
@@ -14,7 +14,14 @@ pub(crate) struct Worker {
     clock: Arc<dyn Clock>,
     requests: u64,
     tokens_per_second: f64,
+    /// When readers were last told of parts.
+    told_at: Instant,
 }
+
+/// Readers are told of new parts this often at most while steps are short: waking JavaScript costs more
+/// than a step of a small model, and several tokens a wake-up cost no more than one. A token after a
+/// pause, or of a model slower than this, is told at once.
+const NEWS_EVERY: Duration = Duration::from_millis(4);
 
 /// Keeps what a step brings until the step is over.
 #[derive(Default)]
@@ -34,7 +41,15 @@ impl Sink for Events {
 impl Worker {
     pub(crate) fn new(engine: Box<dyn Engine>, control: Arc<Control>, clock: Arc<dyn Clock>) -> Self {
         let scheduler = Scheduler::new(engine.limits().clone());
-        Self { engine, scheduler, control, clock, requests: 0, tokens_per_second: 0.0 }
+        Self {
+            engine,
+            scheduler,
+            control,
+            clock,
+            requests: 0,
+            tokens_per_second: 0.0,
+            told_at: Instant::now(),
+        }
     }
 
     /// Runs until the model closes. A panic ends every request with `internal` and closes the model.
@@ -89,7 +104,12 @@ impl Worker {
         self.scheduler.sweep(now, self.engine.as_mut());
         self.scheduler.admit(now, self.engine.as_mut());
         let plan = self.scheduler.schedule();
-        if self.scheduler.batch(&plan).runs.is_empty() {
+        let nothing_to_do = self.scheduler.batch(&plan).runs.is_empty();
+        if nothing_to_do || !plan.long.is_empty() || self.told_at.elapsed() >= NEWS_EVERY {
+            self.scheduler.tell_news();
+            self.told_at = Instant::now();
+        }
+        if nothing_to_do {
             self.publish();
             if !was_called {
                 self.control.inbox.wait(self.nap(now));

@@ -82,6 +82,8 @@ common_chat_templates_inputs inputs_of(const common_json & request) {
     inputs.add_generation_prompt = flag(request, "add_generation_prompt", true);
     inputs.enable_thinking       = flag(request, "enable_thinking", true);
     inputs.reasoning_format      = COMMON_REASONING_FORMAT_AUTO;
+    // Learning how a template writes calls takes some milliseconds each time, and only tools need it.
+    inputs.force_pure_content = inputs.tools.empty();
     if (request.contains("template_args")) {
         for (const auto & [key, value] : request.at("template_args").items()) {
             inputs.chat_template_kwargs[key] = value.dump();

@@ -2,6 +2,7 @@ use std::ffi::CStr;
 use std::sync::OnceLock;
 
 use llama_cpp_2::llama_backend::LlamaBackend;
+use llama_cpp_sys_2 as sys;
 use rkllmjs_core::{Error, ErrorCode};
 
 use crate::log;
@@ -11,22 +12,72 @@ pub(crate) fn backend() -> Result<&'static LlamaBackend, Error> {
     static BACKEND: OnceLock<Result<LlamaBackend, String>> = OnceLock::new();
     let made = BACKEND.get_or_init(|| {
         log::install();
-        LlamaBackend::init().map_err(|e| e.to_string())
+        let backend = LlamaBackend::init().map_err(|e| e.to_string())?;
+        make_statics();
+        Ok(backend)
     });
     made.as_ref().map_err(|e| Error::new(ErrorCode::EngineFailed, format!("llama.cpp does not start: {e}")))
 }
 
-/// Runs `work` when the process ends, before the destructors of llama.cpp's statics: libc calls
-/// what was registered last first, and they were registered when the library was loaded.
+/// Makes ggml construct the statics that every computation reads, so that what is registered for the
+/// end of the process after this runs before their destructors.
+fn make_statics() {
+    // SAFETY: plain look-ups; the CPU device always exists.
+    let device = unsafe { sys::ggml_backend_dev_by_type(sys::GGML_BACKEND_DEVICE_TYPE_CPU) };
+    if device.is_null() {
+        return;
+    }
+    // SAFETY: the device is not null.
+    let registry = unsafe { sys::ggml_backend_dev_backend_reg(device) };
+    // SAFETY: the registry belongs to the device; the name ends in NUL.
+    let function = unsafe {
+        sys::ggml_backend_reg_get_proc_address(registry, c"ggml_backend_dev_get_extra_bufts".as_ptr())
+    };
+    if function.is_null() {
+        return;
+    }
+    // SAFETY: the function of this name has this type, `ggml_backend_dev_get_extra_bufts_t`.
+    let extra_buffers = unsafe {
+        std::mem::transmute::<
+            *mut std::ffi::c_void,
+            unsafe extern "C" fn(sys::ggml_backend_dev_t) -> *mut sys::ggml_backend_buffer_type_t,
+        >(function)
+    };
+    // SAFETY: it takes the device it was looked up for.
+    let _ = unsafe { extra_buffers(device) };
+}
+
+/// Starts llama.cpp's process-wide state, if it is not there yet.
+///
+/// # Errors
+///
+/// `engine-failed` if it does not start.
+pub fn start() -> Result<(), Error> {
+    backend().map(|_| ())
+}
+
+/// Runs `work` when the process ends. libc calls what was registered last first, and the C++ library
+/// registers a static's destructor when the static is made: what is registered after llama.cpp's
+/// statics were made runs while they still live.
 pub fn at_exit(work: extern "C" fn()) {
     // SAFETY: registers a function that stays in memory for good: an addon is never unloaded.
     unsafe { libc::atexit(work) };
 }
 
+/// Gives memory that was freed back to the system. The C library keeps it otherwise, and a model's
+/// share of it is large.
+pub fn release_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: a plain function that may be called at any time.
+    unsafe {
+        libc::malloc_trim(0)
+    };
+}
+
 /// Which instruction sets this build of llama.cpp uses, in its own words.
 pub fn system_info() -> String {
     // SAFETY: a plain function.
-    let text = unsafe { llama_cpp_sys_2::llama_print_system_info() };
+    let text = unsafe { sys::llama_print_system_info() };
     // SAFETY: it returns a pointer to a static string that ends in NUL.
     let text = unsafe { CStr::from_ptr(text) };
     text.to_string_lossy().into_owned()

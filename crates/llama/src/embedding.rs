@@ -53,11 +53,13 @@ impl Embedder {
             Pooling::Cls => sys::LLAMA_POOLING_TYPE_CLS,
             Pooling::Last => sys::LLAMA_POOLING_TYPE_LAST,
         };
+        // llama.cpp's graph needs the same number of tokens, at least one, for every sequence.
+        let size = capacity.next_multiple_of(INPUTS_MAX as u32);
         let options = ContextOptions {
-            cells: capacity,
+            cells: size,
             sequences: INPUTS_MAX as u32,
-            batch: capacity,
-            micro_batch: capacity,
+            batch: size,
+            micro_batch: size,
             threads,
             threads_batch: threads,
             kv_type: KvType::F16,

@@ -18,7 +18,7 @@ mod random;
 mod sampler;
 mod threads;
 
-pub use backend::{at_exit, system_info};
+pub use backend::{at_exit, release_memory, start, system_info};
 pub use context::KvType;
 pub use embedding::Pooling;
 pub use engine::{EngineOptions, LlamaEngine};

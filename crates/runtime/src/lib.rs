@@ -19,5 +19,5 @@ pub use inspect::inspect;
 pub use load::{Hooks, LOAD_OPTIONS, LoadOptions, load};
 pub use machine::{Machine, machine};
 pub use model::{Model, PromptInput};
-pub use registry::shutdown;
+pub use registry::{shutdown, wait_for_loads};
 pub use rkllmjs_llama::{LogLevel, LogSink, system_info};

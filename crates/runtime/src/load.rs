@@ -1,7 +1,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rkllmjs_core::{Error, ErrorCode, ModelHandle, ModelSettings, OptionFact, Tokenizer};
 use rkllmjs_gguf as gguf;
@@ -141,6 +141,7 @@ pub fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<Model, 
     }
     let settings = ModelSettings { queue: plan.queue, ..ModelSettings::default() };
     let handle = ModelHandle::start(Box::new(engine), settings)?;
+    registry::renew_at_exit();
     registry::add(&handle);
     let template = options.chat_template.as_deref().or(facts.chat_template);
     let template = template.filter(|source| !source.trim().is_empty()).map(str::to_owned);
@@ -148,7 +149,7 @@ pub fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<Model, 
         info: describe(path, &file, &facts, &plan, template.as_deref(), only_reads),
         prepare: Prepare::start(plan.sequences as usize + plan.queue as usize)?,
         path: PathBuf::from(path),
-        tokenizer: weights as Arc<dyn Tokenizer>,
+        tokenizer: Mutex::new(Some(weights as Arc<dyn Tokenizer>)),
         template,
         handle,
     }))

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -35,7 +35,8 @@ pub enum PromptInput {
 /// What [`Model`] is made of.
 pub(crate) struct Parts {
     pub(crate) handle: ModelHandle,
-    pub(crate) tokenizer: Arc<dyn Tokenizer>,
+    /// Taken when the model closes: it holds the weights.
+    pub(crate) tokenizer: Mutex<Option<Arc<dyn Tokenizer>>>,
     pub(crate) template: Option<String>,
     pub(crate) prepare: Prepare,
     pub(crate) path: PathBuf,
@@ -45,7 +46,8 @@ pub(crate) struct Parts {
 struct Inner {
     parts: Parts,
     parsed_template: OnceLock<Result<ChatTemplate, Error>>,
-    adapters: Mutex<BTreeMap<String, PathBuf>>,
+    /// By name, and whether they can be used yet.
+    adapters: Mutex<BTreeMap<String, bool>>,
 }
 
 /// A running model. Clones reach the same one; it closes with the last of them.
@@ -87,7 +89,7 @@ impl Model {
         notify: Box<dyn Fn() + Send + Sync>,
     ) -> Result<Generation, Error> {
         let parts = &self.inner.parts;
-        let mut request = options.build(parts.tokenizer.vocabulary_size(), random_seed())?;
+        let mut request = options.build(self.tokenizer()?.vocabulary_size(), random_seed())?;
         self.check_adapters(&request.adapters)?;
         let (generation, submission) = parts.handle.begin(request.choices, notify)?;
         // Not `self`: a queued job must not keep a model open that its owner has let go of.
@@ -126,17 +128,18 @@ impl Model {
             PromptInput::Text(text) => self.tokenize(text, Special { add: true, parse: true }),
             PromptInput::Tokens(tokens) => Ok(tokens.clone()),
             PromptInput::Messages(messages, options) => {
-                self.template()?.render(messages, options)?.tokenize(self.tokenizer())
+                self.template()?.render(messages, options)?.tokenize(self.tokenizer()?.as_ref())
             }
         }
     }
 
     fn check_adapters(&self, wanted: &[(String, f32)]) -> Result<(), Error> {
         let loaded = self.adapters();
-        match wanted.iter().find(|(name, _)| !loaded.contains_key(name)) {
+        match wanted.iter().find(|(name, _)| loaded.get(name) != Some(&true)) {
             None => Ok(()),
             Some((name, _)) => {
-                let names: Vec<&str> = loaded.keys().map(String::as_str).collect();
+                let ready = loaded.iter().filter(|&(_, &ready)| ready);
+                let names: Vec<&str> = ready.map(|(name, _)| name.as_str()).collect();
                 let have = if names.is_empty() {
                     "none is".to_owned()
                 } else {
@@ -147,12 +150,13 @@ impl Model {
         }
     }
 
-    fn adapters(&self) -> MutexGuard<'_, BTreeMap<String, PathBuf>> {
+    fn adapters(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
         self.inner.adapters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tokenizer(&self) -> &dyn Tokenizer {
-        self.inner.parts.tokenizer.as_ref()
+    fn tokenizer(&self) -> Result<Arc<dyn Tokenizer>, Error> {
+        let tokenizer = self.inner.parts.tokenizer.lock().unwrap_or_else(PoisonError::into_inner);
+        tokenizer.as_ref().map(Arc::clone).ok_or_else(closed)
     }
 
     fn template(&self) -> Result<&ChatTemplate, Error> {
@@ -162,7 +166,7 @@ impl Model {
                                use generate()";
                 Error::unsupported("chat_template", message)
             })?;
-            ChatTemplate::new(source, self.tokenizer())
+            ChatTemplate::new(source, self.tokenizer()?.as_ref())
         };
         self.inner.parsed_template.get_or_init(parse).as_ref().map_err(Clone::clone)
     }
@@ -173,7 +177,7 @@ impl Model {
     ///
     /// `unsupported` for a model without a tokenizer; `payload-too-large`.
     pub fn tokenize(&self, text: &str, special: Special) -> Result<Vec<Token>, Error> {
-        self.tokenizer().tokenize(text, special)
+        self.tokenizer()?.tokenize(text, special)
     }
 
     /// The text of `tokens`; control tokens are spelled out.
@@ -182,7 +186,7 @@ impl Model {
     ///
     /// `invalid-request` for a token outside the vocabulary.
     pub fn detokenize(&self, tokens: &[Token]) -> Result<String, Error> {
-        let tokenizer = self.tokenizer();
+        let tokenizer = self.tokenizer()?;
         let size = tokenizer.vocabulary_size();
         if let Some(wrong) = tokens.iter().find(|&&token| token >= size) {
             let message = format!(
@@ -209,7 +213,7 @@ impl Model {
     ///
     /// As [`apply_chat_template`](Self::apply_chat_template).
     pub fn count_tokens(&self, messages: &Messages, options: &RenderOptions) -> Result<usize, Error> {
-        Ok(self.template()?.render(messages, options)?.tokenize(self.tokenizer())?.len())
+        Ok(self.template()?.render(messages, options)?.tokenize(self.tokenizer()?.as_ref())?.len())
     }
 
     /// Makes the vectors of `inputs`, not normalised, and how many tokens they had; `done` gets them
@@ -257,14 +261,20 @@ impl Model {
         path: PathBuf,
         done: impl FnOnce(Result<(), Error>) + Send + 'static,
     ) {
+        if let Err(error) = self.reserve_adapter(&name) {
+            return done(Err(error));
+        }
         let inner = Arc::downgrade(&self.inner);
         // The check reads the whole file, which is not for the JavaScript thread.
         self.inner.parts.prepare.push(move |taken| {
             let Some(inner) = inner.upgrade() else { return done(Err(closed())) };
             let model = Self { inner };
-            match taken.and_then(|()| model.check_adapter(&name, &path)) {
+            match taken.and_then(|()| file::check_adapter(&path, &model.inner.parts.path)) {
                 Ok(()) => model.load_checked_adapter(name, path, done),
-                Err(error) => done(Err(error)),
+                Err(error) => {
+                    model.adapters().remove(&name);
+                    done(Err(error));
+                }
             }
         });
     }
@@ -278,30 +288,33 @@ impl Model {
         let inner = Arc::downgrade(&self.inner);
         self.inner.parts.handle.call(move |engine| {
             let loaded = engine.and_then(|engine| engine.load_adapter(&name, &path));
-            if let (Ok(()), Some(inner)) = (&loaded, inner.upgrade()) {
-                Self { inner }.adapters().insert(name, path);
+            if let Some(inner) = inner.upgrade() {
+                let model = Self { inner };
+                match loaded {
+                    Ok(()) => drop(model.adapters().insert(name, true)),
+                    Err(_) => drop(model.adapters().remove(&name)),
+                }
             }
             done(loaded);
         });
     }
 
-    fn check_adapter(&self, name: &str, path: &Path) -> Result<(), Error> {
+    /// Takes a name and a place, so that loads at the same time keep to the limits.
+    fn reserve_adapter(&self, name: &str) -> Result<(), Error> {
         if name.is_empty() || name.len() > 256 {
             return Err(Error::option("name", "must have 1 to 256 bytes"));
         }
-        let loaded = self.adapters();
-        if loaded.contains_key(name) {
-            return Err(Error::option(
-                "name",
-                format!("{name:?} is taken by another adapter; unload that first"),
-            ));
+        let mut adapters = self.adapters();
+        if adapters.contains_key(name) {
+            let message = format!("{name:?} is taken by another adapter; unload that first");
+            return Err(Error::option("name", message));
         }
-        if loaded.len() >= ADAPTERS_MAX {
+        if adapters.len() >= ADAPTERS_MAX {
             let message = format!("{ADAPTERS_MAX} adapters are loaded, which is the most; unload one first");
             return Err(Error::new(ErrorCode::Overloaded, message));
         }
-        drop(loaded);
-        file::check_adapter(path, &self.inner.parts.path)
+        adapters.insert(name.to_owned(), false);
+        Ok(())
     }
 
     /// Unloads an adapter; `done` hears whether it was there. Answers that run under it end with
@@ -331,6 +344,8 @@ impl Model {
     pub fn wait_closed(&self) {
         self.inner.parts.handle.wait_closed(CLOSE_MOST);
         registry::remove(&self.inner.parts.handle);
+        drop(self.inner.parts.tokenizer.lock().unwrap_or_else(PoisonError::into_inner).take());
+        rkllmjs_llama::release_memory();
     }
 }
 
@@ -353,6 +368,8 @@ fn embed_groups(
             vectors.extend(group);
             embed_groups(&next, later, vectors, done);
         }
+        // A step stopped by closing looks like a failure from inside.
+        Err(_) if next.is_closed() => done(Err(closed())),
         Err(error) => done(Err(error)),
     });
 }

@@ -59,6 +59,10 @@ impl Plan {
             let message = format!("must be at least the context size ({context}), got {cells}");
             return Err(Error::option("kv_cells", message));
         }
+        if cells < sequences {
+            let message = format!("must be at least max_sequences ({sequences}), got {cells}");
+            return Err(Error::option("kv_cells", message));
+        }
         let memory = sizes.memory(u64::from(cells));
         fits(memory.total, machine, context, cells)?;
         let queue = whole("max_queue", options.max_queue)?.unwrap_or(QUEUE_DEFAULT);
@@ -118,8 +122,8 @@ impl Sizes<'_> {
     }
 
     fn default_cells(&self, context: u32) -> u32 {
-        let least = u64::from(context);
-        let wanted = least.saturating_mul(u64::from(self.sequences)).min(1 << 26);
+        let least = u64::from(context.max(self.sequences));
+        let wanted = u64::from(context).saturating_mul(u64::from(self.sequences)).min(1 << 26);
         u32::try_from(self.affordable(wanted).clamp(least, wanted.max(least))).unwrap_or(u32::MAX)
     }
 }

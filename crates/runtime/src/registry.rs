@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,11 @@ impl LoadGuard {
     /// `cancelled` will be set when the process ends.
     pub(crate) fn new(cancelled: Arc<AtomicBool>) -> Self {
         static AT_EXIT: Once = Once::new();
-        AT_EXIT.call_once(|| rkllmjs_llama::at_exit(end_of_process));
+        AT_EXIT.call_once(|| {
+            // Its statics first, so that they are destroyed last. A failure shows at the load.
+            let _ = rkllmjs_llama::start();
+            rkllmjs_llama::at_exit(end_of_process);
+        });
         let mut registry = registry();
         if registry.ending {
             cancelled.store(true, Ordering::SeqCst);
@@ -45,6 +49,17 @@ impl Drop for LoadGuard {
     fn drop(&mut self) {
         registry().loads.retain(|other| !Arc::ptr_eq(other, &self.0));
         LOAD_ENDED.notify_all();
+    }
+}
+
+/// How many loads look for statics that were made since the last look.
+const LOOKS_MAX: usize = 16;
+
+/// Moves the end of the process before the destructors of statics that a load or a first step made.
+pub(crate) fn renew_at_exit() {
+    static LOOKS: AtomicUsize = AtomicUsize::new(0);
+    if LOOKS.fetch_add(1, Ordering::Relaxed) < LOOKS_MAX {
+        rkllmjs_llama::at_exit(end_of_process);
     }
 }
 
@@ -62,6 +77,14 @@ pub(crate) fn remove(model: &ModelHandle) {
 
 extern "C" fn end_of_process() {
     shutdown();
+}
+
+/// Waits until these loads, which were told to stop, have ended; at most some seconds.
+pub fn wait_for_loads(loads: &[Arc<AtomicBool>]) {
+    let under_way = |registry: &mut Registry| {
+        registry.loads.iter().any(|other| loads.iter().any(|load| Arc::ptr_eq(load, other)))
+    };
+    drop(LOAD_ENDED.wait_timeout_while(registry(), SHUTDOWN_MOST, under_way));
 }
 
 /// Stops every load and every model of this process and waits for their threads, at most some
