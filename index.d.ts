@@ -35,8 +35,11 @@ export declare class NativeLoading {
 
 /** A running model. */
 export declare class NativeModel {
-  /** Makes `onReady` hear of every generation, on this thread. To be called once, before the first. */
-  attach(onReady: (arg: Array<NativeReady>) => unknown): void
+  /**
+   * Makes `onNews` hear of every generation, on this thread, as a JSON array. To be called once, before
+   * the first.
+   */
+  attach(onNews: (arg: string) => unknown): void
   /** Starts an answer to a raw prompt. */
   generate(prompt: string | Uint32Array, options: NativeGenerateOptions): NativeResult<NativeGeneration>
   /** Starts an answer to a conversation, given as JSON. */
@@ -69,36 +72,12 @@ export declare function inspect(path: string): Promise<string | NativeError>
 /** Makes a load ready; it begins with `promise()`. */
 export declare function loadModel(path: string, options: NativeLoadOptions, onProgress?: ((arg: number) => unknown) | undefined | null, onLog?: ((arg0: string, arg1: string) => unknown) | undefined | null): NativeLoading
 
-/** One answer. */
-export interface NativeChoice {
-  /** Its text. */
-  text: string
-  /** Its tokens. */
-  tokens: Uint32Array
-  /** Why it ended. */
-  finishReason: string
-  /** One per token, if asked for. */
-  logprobs?: Array<NativeLogprob>
-}
-
 /** Vectors of several texts. */
 export interface NativeEmbeddings {
   /** One a text, not normalised. */
   vectors: Array<Float32Array>
   /** Tokens of all texts. */
   promptTokens: number
-}
-
-/** How a request ended. */
-export interface NativeEnd {
-  /** What failed, if anything did. */
-  error?: NativeError
-  /** Tokens used. */
-  usage: NativeUsage
-  /** Time used. */
-  timings: NativeTimings
-  /** The answers, also after a failure. */
-  choices: Array<NativeChoice>
 }
 
 /** A failure as a value. */
@@ -179,42 +158,6 @@ export interface NativeLoadOptions {
   pooling?: string
 }
 
-/** How likely a token was. */
-export interface NativeLogprob {
-  /** The token's number. */
-  token: number
-  /** Its text; what is no UTF-8 of its own shows as U+FFFD. */
-  text: string
-  /** Its bytes. */
-  bytes: Array<number>
-  /** Natural logarithm of its probability. */
-  logprob: number
-  /** The most likely ones at its place, best first. */
-  top?: Array<NativeLogprob>
-}
-
-/** More text of one choice. */
-export interface NativePart {
-  /** Which choice. */
-  index: number
-  /** Whole characters. */
-  text: string
-  /** The tokens it came from. */
-  tokens: Array<number>
-  /** One per token, if asked for. */
-  logprobs?: Array<NativeLogprob>
-}
-
-/** News of one generation. */
-export interface NativeReady {
-  /** Whose. */
-  id: number
-  /** The parts since the last news. */
-  parts: Array<NativePart>
-  /** Its end, once nothing comes before it. */
-  end?: NativeEnd
-}
-
 /** A look at the work going on. */
 export interface NativeStats {
   waiting: number
@@ -228,23 +171,6 @@ export interface NativeStats {
   promptTokens: number
   completionTokens: number
   tokensPerSecond: number
-}
-
-/** Time used, in milliseconds, and the rates that follow. */
-export interface NativeTimings {
-  queueMs: number
-  prefillMs: number
-  firstTokenMs: number
-  decodeMs: number
-  prefillTokensPerSecond: number
-  tokensPerSecond: number
-}
-
-/** Tokens used. */
-export interface NativeUsage {
-  promptTokens: number
-  completionTokens: number
-  cachedTokens: number
 }
 
 /**

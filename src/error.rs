@@ -48,6 +48,19 @@ impl From<Error> for NativeError {
     }
 }
 
+impl NativeError {
+    /// The same as JSON, for places where it travels inside something else.
+    pub(crate) fn into_value(self) -> Value {
+        serde_json::json!({
+            "nativeError": true,
+            "code": self.code,
+            "message": self.message,
+            "retryable": self.retryable,
+            "details": self.details,
+        })
+    }
+}
+
 fn detail_value(detail: Detail) -> Value {
     match detail {
         Detail::Number(number) => Value::from(number),

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use napi::bindgen_prelude::Uint32Array;
 use napi_derive::napi;
 use rkllmjs_core::{Generation, Outcome, Part, Timings, TokenLogprob, Usage};
+use serde_json::{Value, json};
 
 use crate::error::NativeError;
 
@@ -53,135 +53,83 @@ impl NativeGeneration {
     }
 }
 
-/// More text of one choice.
-#[napi(object)]
-#[derive(Debug)]
-pub struct NativePart {
-    /// Which choice.
-    pub index: u32,
-    /// Whole characters.
-    pub text: String,
-    /// The tokens it came from.
-    pub tokens: Vec<u32>,
-    /// One per token, if asked for.
-    pub logprobs: Option<Vec<NativeLogprob>>,
+/// News of one generation: its parts since the last news, and its end once nothing comes before it.
+pub(crate) fn news(id: u32, generation: &Generation, parts: Vec<Part>, outcome: Option<Outcome>) -> Value {
+    let mut news = json!({ "id": id, "parts": parts.into_iter().map(part_value).collect::<Vec<_>>() });
+    if let Some(outcome) = outcome {
+        set(&mut news, "end", end_value(generation, outcome));
+    }
+    news
 }
 
-/// How likely a token was.
-#[napi(object)]
-#[derive(Debug)]
-pub struct NativeLogprob {
-    /// The token's number.
-    pub token: u32,
-    /// Its text; what is no UTF-8 of its own shows as U+FFFD.
-    pub text: String,
-    /// Its bytes.
-    pub bytes: Vec<u32>,
-    /// Natural logarithm of its probability.
-    pub logprob: f64,
-    /// The most likely ones at its place, best first.
-    pub top: Option<Vec<NativeLogprob>>,
+fn set(object: &mut Value, name: &str, value: Value) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert(name.to_owned(), value);
+    }
 }
 
-/// Tokens used.
-#[napi(object)]
-#[derive(Debug)]
-pub struct NativeUsage {
-    pub prompt_tokens: f64,
-    pub completion_tokens: f64,
-    pub cached_tokens: f64,
-}
-
-/// Time used, in milliseconds, and the rates that follow.
-#[napi(object)]
-#[derive(Debug)]
-pub struct NativeTimings {
-    pub queue_ms: f64,
-    pub prefill_ms: f64,
-    pub first_token_ms: f64,
-    pub decode_ms: f64,
-    pub prefill_tokens_per_second: f64,
-    pub tokens_per_second: f64,
-}
-
-/// One answer.
-#[napi(object)]
-pub struct NativeChoice {
-    /// Its text.
-    pub text: String,
-    /// Its tokens.
-    pub tokens: Uint32Array,
-    /// Why it ended.
-    pub finish_reason: String,
-    /// One per token, if asked for.
-    pub logprobs: Option<Vec<NativeLogprob>>,
-}
-
-/// How a request ended.
-#[napi(object)]
-pub struct NativeEnd {
-    /// What failed, if anything did.
-    pub error: Option<NativeError>,
-    /// Tokens used.
-    pub usage: NativeUsage,
-    /// Time used.
-    pub timings: NativeTimings,
-    /// The answers, also after a failure.
-    pub choices: Vec<NativeChoice>,
-}
-
-pub(crate) fn native_part(part: Part) -> NativePart {
+fn part_value(part: Part) -> Value {
     let Part::TextDelta { index, text, tokens, logprobs } = part;
-    NativePart { index, text, tokens, logprobs: native_logprobs(logprobs) }
+    let mut value = json!({ "index": index, "text": text, "tokens": tokens });
+    set_logprobs(&mut value, "logprobs", logprobs);
+    value
 }
 
-fn native_logprobs(logprobs: Vec<TokenLogprob>) -> Option<Vec<NativeLogprob>> {
-    (!logprobs.is_empty()).then(|| logprobs.into_iter().map(native_logprob).collect())
-}
-
-fn native_logprob(logprob: TokenLogprob) -> NativeLogprob {
-    NativeLogprob {
-        token: logprob.token,
-        text: String::from_utf8_lossy(&logprob.bytes).into_owned(),
-        bytes: logprob.bytes.into_iter().map(u32::from).collect(),
-        logprob: f64::from(logprob.logprob),
-        top: native_logprobs(logprob.top),
+fn set_logprobs(object: &mut Value, name: &str, logprobs: Vec<TokenLogprob>) {
+    if !logprobs.is_empty() {
+        set(object, name, logprobs.into_iter().map(logprob_value).collect());
     }
 }
 
-pub(crate) fn native_end(generation: &Generation, outcome: Outcome) -> NativeEnd {
-    let choices = (0..generation.choices()).map(|i| NativeChoice {
-        text: generation.text(i),
-        tokens: generation.tokens(i).into(),
-        finish_reason: generation.finish_reason(i).map_or("cancelled", |reason| reason.as_str()).to_owned(),
-        logprobs: native_logprobs(generation.logprobs(i)),
+fn logprob_value(logprob: TokenLogprob) -> Value {
+    let mut value = json!({
+        "token": logprob.token,
+        "text": String::from_utf8_lossy(&logprob.bytes),
+        "bytes": logprob.bytes,
+        // JSON has no infinity; nothing is less likely than this.
+        "logprob": f64::from(logprob.logprob.max(f32::MIN)),
     });
-    NativeEnd {
-        error: outcome.error.map(NativeError::from),
-        usage: native_usage(outcome.usage),
-        timings: native_timings(outcome.timings, outcome.usage),
-        choices: choices.collect(),
-    }
+    set_logprobs(&mut value, "top", logprob.top);
+    value
 }
 
-fn native_usage(usage: Usage) -> NativeUsage {
-    NativeUsage {
-        prompt_tokens: usage.prompt_tokens as f64,
-        completion_tokens: usage.completion_tokens as f64,
-        cached_tokens: usage.cached_tokens as f64,
+fn end_value(generation: &Generation, outcome: Outcome) -> Value {
+    let choices = (0..generation.choices()).map(|i| {
+        let reason = generation.finish_reason(i).map_or("cancelled", |reason| reason.as_str());
+        let mut choice =
+            json!({ "text": generation.text(i), "tokens": generation.tokens(i), "finishReason": reason });
+        set_logprobs(&mut choice, "logprobs", generation.logprobs(i));
+        choice
+    });
+    let mut end = json!({
+        "usage": usage_value(outcome.usage),
+        "timings": timings_value(outcome.timings, outcome.usage),
+        "choices": choices.collect::<Vec<_>>(),
+    });
+    if let Some(error) = outcome.error {
+        set(&mut end, "error", NativeError::from(error).into_value());
     }
+    end
 }
 
-fn native_timings(timings: Timings, usage: Usage) -> NativeTimings {
+fn usage_value(usage: Usage) -> Value {
+    json!({
+        "promptTokens": usage.prompt_tokens,
+        "completionTokens": usage.completion_tokens,
+        "cachedTokens": usage.cached_tokens,
+    })
+}
+
+fn timings_value(timings: Timings, usage: Usage) -> Value {
     let rate = |tokens: u64, seconds: f64| if seconds > 0.0 { tokens as f64 / seconds } else { 0.0 };
     let computed = usage.prompt_tokens - usage.cached_tokens.min(usage.prompt_tokens);
-    NativeTimings {
-        queue_ms: timings.queue.as_secs_f64() * 1e3,
-        prefill_ms: timings.prefill.as_secs_f64() * 1e3,
-        first_token_ms: timings.first_token.as_secs_f64() * 1e3,
-        decode_ms: timings.decode.as_secs_f64() * 1e3,
-        prefill_tokens_per_second: rate(computed, timings.prefill.as_secs_f64()),
+    json!({
+        "queueMs": timings.queue.as_secs_f64() * 1e3,
+        "prefillMs": timings.prefill.as_secs_f64() * 1e3,
+        "firstTokenMs": timings.first_token.as_secs_f64() * 1e3,
+        "decodeMs": timings.decode.as_secs_f64() * 1e3,
+        "prefillTokensPerSecond": rate(computed, timings.prefill.as_secs_f64()),
         // The first token belongs to the prefill.
-        tokens_per_second: rate(usage.completion_tokens.saturating_sub(1), timings.decode.as_secs_f64()),
-    }
+        "tokensPerSecond": rate(usage.completion_tokens.saturating_sub(1), timings.decode.as_secs_f64()),
+    })
 }

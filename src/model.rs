@@ -14,7 +14,7 @@ use crate::environment::Environment;
 use crate::error::{NativeResult, as_value};
 use crate::generation::NativeGeneration;
 use crate::options::NativeGenerateOptions;
-use crate::ready::{NativeReady, ReadyQueue};
+use crate::ready::ReadyQueue;
 use napi::threadsafe_function::UnknownReturnValue;
 
 /// A running model.
@@ -82,10 +82,11 @@ fn conversation(messages: &str, options: &str) -> Result<(Messages, RenderOption
 
 #[napi]
 impl NativeModel {
-    /// Makes `onReady` hear of every generation, on this thread. To be called once, before the first.
+    /// Makes `onNews` hear of every generation, on this thread, as a JSON array. To be called once, before
+    /// the first.
     #[napi(catch_unwind)]
-    pub fn attach(&self, on_ready: Function<'_, Vec<NativeReady>, UnknownReturnValue>) -> napi::Result<()> {
-        self.ready.attach(&on_ready)
+    pub fn attach(&self, on_news: Function<'_, String, UnknownReturnValue>) -> napi::Result<()> {
+        self.ready.attach(&on_news)
     }
 
     /// Starts an answer to a raw prompt.

@@ -5,7 +5,7 @@ import type { ChatResult, Choice, FinishReason, GenerateResult } from './result.
 /** The result a finished generation comes to. */
 export function toResult({ choices: ended, usage, timings }: NativeEnd): GenerateResult {
   const choices = ended.map(toChoice)
-  const first = choices[0] ?? toChoice({ text: '', tokens: new Uint32Array(), finishReason: 'cancelled' }, 0)
+  const first = choices[0] ?? toChoice({ text: '', tokens: [], finishReason: 'cancelled' }, 0)
   const { index: _, ...answer } = first
   return { ...answer, usage, timings, choices }
 }
@@ -31,6 +31,6 @@ export function toFinishPart({ finishReason, usage, timings }: GenerateResult): 
 }
 
 function toChoice({ text, tokens, logprobs, finishReason }: NativeChoice, index: number): Choice {
-  const choice = { index, text, tokens, finishReason: finishReason as FinishReason }
+  const choice = { index, text, tokens: Uint32Array.from(tokens), finishReason: finishReason as FinishReason }
   return logprobs === undefined ? choice : { ...choice, logprobs }
 }

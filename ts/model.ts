@@ -24,7 +24,7 @@ import { unwrap } from './native-error.js'
 import { toNativeGenerateOptions } from './native-generate-options.js'
 import { loadNative } from './native-load.js'
 import { toNativeMessages } from './native-messages.js'
-import type { NativeError, NativeGenerateOptions, NativeGeneration, NativeModel } from './native.js'
+import type { NativeError, NativeGenerateOptions, NativeGeneration, NativeModel, NativeReady } from './native.js'
 import * as table from './options.js'
 import { toPath } from './path.js'
 import type { FilePath } from './path.js'
@@ -52,7 +52,7 @@ export class LlamaModel implements AsyncDisposable {
     this.info = JSON.parse(nativeModel.info()) as ModelInfo
     // Not `this`: the addon holds the callback, and a model it held on to would never be collected.
     const router = this.#router
-    nativeModel.attach((news) => router.deliver(news))
+    nativeModel.attach((news) => router.deliver(JSON.parse(news) as NativeReady[]))
   }
 
   /**

@@ -88,7 +88,7 @@ export interface NativePart {
 
 export interface NativeChoice {
   text: string
-  tokens: Uint32Array
+  tokens: number[]
   finishReason: string
   logprobs?: NativeLogprob[]
 }
@@ -122,8 +122,8 @@ export interface NativeGeneration {
 }
 
 export interface NativeModel {
-  /** To be called once, before the first generation; `onReady` hears of all, on this thread. */
-  attach(onReady: (news: NativeReady[]) => void): void
+  /** To be called once, before the first generation; `onNews` hears of all: {@link NativeReady}s as a JSON array. */
+  attach(onNews: (news: string) => void): void
   generate(prompt: string | Uint32Array, options: NativeGenerateOptions): NativeGeneration | NativeError
   chat(messages: string, chatOptions: string, options: NativeGenerateOptions): NativeGeneration | NativeError
   tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Uint32Array | NativeError

@@ -123,7 +123,8 @@ export class MockModel {
   early
 
   attach(onReady) {
-    this.send = onReady
+    const plain = (key, value) => (ArrayBuffer.isView(value) ? Array.from(value) : value)
+    this.send = (news) => onReady(JSON.stringify(news, plain))
   }
 
   generate(prompt, options) {

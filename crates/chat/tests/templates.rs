@@ -1,5 +1,7 @@
 //! Chat templates as strangers write them, and message text that tries to pass for control tokens.
 
+#![expect(clippy::expect_used, reason = "a test says what it expects")]
+
 use std::time::{Duration, Instant};
 
 use rkllmjs_chat::{ChatTemplate, Messages, RenderOptions};

@@ -1,5 +1,7 @@
 //! Templates and the parsers that belong to them, on the bundled model's own template.
 
+#![expect(clippy::expect_used, reason = "a test says what it expects")]
+
 use rkllmjs_llama_common::{ChatError, Templates, parse};
 use serde_json::{Value, json};
 

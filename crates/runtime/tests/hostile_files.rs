@@ -1,6 +1,8 @@
 //! Every malformed file of the corpus, in one process: a typed error or an answer, and the intact
 //! file still loads after each.
 
+#![expect(clippy::expect_used, reason = "a test says what it expects")]
+
 use std::path::{Path, PathBuf};
 
 use rkllmjs_chat::{Messages, RenderOptions};
@@ -54,7 +56,9 @@ fn use_model(model: &Model) {
     let _ = answer(model, PromptInput::Messages(messages, RenderOptions::default()));
     assert!(began.elapsed().as_secs() < 5, "a template held a request for {:?}", began.elapsed());
     let (sender, receiver) = std::sync::mpsc::channel();
-    model.embed(vec!["Hello".to_owned()], move |result| drop(sender.send(result.is_ok())));
+    model.embed(vec!["Hello".to_owned()], move |result| {
+        let _ = sender.send(result.is_ok());
+    });
     receiver.recv().expect("an answer to embed");
 }
 
