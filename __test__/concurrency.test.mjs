@@ -125,7 +125,7 @@ describe('a full queue', () => {
     await assert.rejects(model.generate('one more'), isError('overloaded'))
     held.cancel()
     await held
-    await assert.rejects(model.generate('Once', { n: PLACES + 1 }), isError('overloaded'))
+    await assert.rejects(model.generate('Once', { n: PLACES + 1 }), isError('invalid-request', /n must be at most/))
     await model.generate('Once', { maxTokens: 1 })
   })
 

@@ -1,5 +1,17 @@
-/** The steps of sampling, in their default order. */
-export const SAMPLER_NAMES = [
+/** One step of sampling. They run in the order given, which by default is the order here. */
+export type SamplerName =
+  | 'penalties'
+  | 'dry'
+  | 'topNSigma'
+  | 'topK'
+  | 'typicalP'
+  | 'topP'
+  | 'minP'
+  | 'xtc'
+  | 'temperature'
+
+/** All of them, for checking what a caller wrote. */
+export const SAMPLER_NAMES: readonly SamplerName[] = [
   'penalties',
   'dry',
   'topNSigma',
@@ -9,7 +21,4 @@ export const SAMPLER_NAMES = [
   'minP',
   'xtc',
   'temperature',
-] as const
-
-/** One step of sampling. They run in the order given. */
-export type SamplerName = (typeof SAMPLER_NAMES)[number]
+]
