@@ -86,6 +86,17 @@ pub struct LlamaEngine {
     candidates: Vec<sys::llama_token_data>,
     switch: AbortSwitch,
     logging: bool,
+    // Last, so that it is dropped after everything that frees memory.
+    _trim: TrimOnDrop,
+}
+
+/// Gives the freed memory of an engine back to the system: nobody else sees when its thread is done.
+struct TrimOnDrop;
+
+impl Drop for TrimOnDrop {
+    fn drop(&mut self) {
+        crate::release_memory();
+    }
 }
 
 impl std::fmt::Debug for LlamaEngine {
@@ -143,6 +154,7 @@ impl LlamaEngine {
             candidates: Vec::new(),
             switch,
             logging: false,
+            _trim: TrimOnDrop,
             model,
             options,
         })
