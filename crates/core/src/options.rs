@@ -30,23 +30,38 @@ const fn real(
     OptionFact { name, default, min, max, whole: false, meaning }
 }
 
-const fn whole(
-    name: &'static str,
-    default: &'static str,
-    min: f64,
-    max: f64,
-    meaning: &'static str,
-) -> OptionFact {
-    OptionFact { name, default, min, max, whole: true, meaning }
+impl OptionFact {
+    /// A row for a whole number.
+    pub const fn whole(
+        name: &'static str,
+        default: &'static str,
+        min: f64,
+        max: f64,
+        meaning: &'static str,
+    ) -> Self {
+        Self { name, default, min, max, whole: true, meaning }
+    }
 }
 
 const U32_MAX: f64 = 4_294_967_295.0;
 
 /// Every numeric generation option.
 pub const OPTIONS: [OptionFact; 28] = [
-    whole("max_tokens", "up to the end of the context", 1.0, 2_147_483_647.0, "Most tokens of one answer."),
+    OptionFact::whole(
+        "max_tokens",
+        "up to the end of the context",
+        1.0,
+        2_147_483_647.0,
+        "Most tokens of one answer.",
+    ),
     real("temperature", "0.8", 0.0, 100.0, "Divides the logits; 0 always picks the most likely token."),
-    whole("top_k", "40", 0.0, 2_147_483_647.0, "Keeps this many most likely tokens; 0 keeps all."),
+    OptionFact::whole(
+        "top_k",
+        "40",
+        0.0,
+        2_147_483_647.0,
+        "Keeps this many most likely tokens; 0 keeps all.",
+    ),
     real("top_p", "0.95", 0.0, 1.0, "Keeps the smallest set with this much probability; 1 keeps all."),
     real("min_p", "0.05", 0.0, 1.0, "Keeps tokens with at least this share of the best one's probability."),
     real("typical_p", "1", 0.0, 1.0, "Keeps the locally typical set of this mass; 1 keeps all."),
@@ -73,7 +88,7 @@ pub const OPTIONS: [OptionFact; 28] = [
         "Half-width of the temperature's dynamic range; 0 keeps it fixed.",
     ),
     real("repeat_penalty", "1", 0.01, 100.0, "Weakens recent tokens by this factor; 1 is off."),
-    whole(
+    OptionFact::whole(
         "repeat_last_n",
         "64",
         -1.0,
@@ -96,20 +111,38 @@ pub const OPTIONS: [OptionFact; 28] = [
         "Strength of the DRY penalty against repeated passages; 0 is off.",
     ),
     real("dry_base", "1.75", 1.0, 100.0, "Growth of the DRY penalty per repeated token."),
-    whole(
+    OptionFact::whole(
         "dry_allowed_length",
         "2",
         0.0,
         1_048_576.0,
         "Repeats up to this long are free of the DRY penalty.",
     ),
-    whole("mirostat", "0", 0.0, 2.0, "1 or 2: Mirostat of that version instead of the truncating samplers."),
+    OptionFact::whole(
+        "mirostat",
+        "0",
+        0.0,
+        2.0,
+        "1 or 2: Mirostat of that version instead of the truncating samplers.",
+    ),
     real("mirostat_tau", "5", 0.0, 1000.0, "Mirostat's target surprise in bits."),
     real("mirostat_eta", "0.1", 0.0, 10.0, "Mirostat's learning rate."),
-    whole("seed", "random", 0.0, U32_MAX, "Start of the random numbers: the same seed gives the same text."),
-    whole("top_logprobs", "0", 0.0, 1024.0, "How many alternatives `logprobs` reports per token."),
-    whole("n", "1", 1.0, 64.0, "How many answers."),
-    whole("priority", "0", -1_000_000.0, 1_000_000.0, "Higher runs earlier."),
+    OptionFact::whole(
+        "seed",
+        "random",
+        0.0,
+        U32_MAX,
+        "Start of the random numbers: the same seed gives the same text.",
+    ),
+    OptionFact::whole(
+        "top_logprobs",
+        "0",
+        0.0,
+        1024.0,
+        "How many alternatives `logprobs` reports per token.",
+    ),
+    OptionFact::whole("n", "1", 1.0, 64.0, "How many answers."),
+    OptionFact::whole("priority", "0", -1_000_000.0, 1_000_000.0, "Higher runs earlier."),
     real("timeout_ms", "none", 1.0, 604_800_000.0, "Ends `deadline-exceeded` this long after the call."),
     real(
         "reader_timeout_ms",

@@ -63,6 +63,12 @@ pub(crate) struct Plan {
     pub(crate) long: Vec<u64>,
 }
 
+impl Plan {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.shares.is_empty()
+    }
+}
+
 impl Scheduler {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {

@@ -104,7 +104,7 @@ impl Worker {
         self.scheduler.sweep(now, self.engine.as_mut());
         self.scheduler.admit(now, self.engine.as_mut());
         let plan = self.scheduler.schedule();
-        let nothing_to_do = self.scheduler.batch(&plan).runs.is_empty();
+        let nothing_to_do = plan.is_empty();
         if nothing_to_do || !plan.long.is_empty() || self.told_at.elapsed() >= NEWS_EVERY {
             self.scheduler.tell_news();
             self.told_at = Instant::now();

@@ -15,38 +15,34 @@ use crate::plan::Plan;
 use crate::prepare::Prepare;
 use crate::registry::{self, LoadGuard};
 
-const fn whole(
-    name: &'static str,
-    default: &'static str,
-    min: f64,
-    max: f64,
-    meaning: &'static str,
-) -> OptionFact {
-    OptionFact { name, default, min, max, whole: true, meaning }
-}
-
 /// Every numeric load option.
 pub const LOAD_OPTIONS: [OptionFact; 8] = [
-    whole(
+    OptionFact::whole(
         "context_size",
         "what the model was trained on, at most 8192, less where memory is short",
         8.0,
         16_777_216.0,
         "Most tokens one request may hold, prompt and answer together.",
     ),
-    whole(
+    OptionFact::whole(
         "kv_cells",
         "context_size × max_sequences, less where memory is short",
         8.0,
         67_108_864.0,
         "Tokens all running requests may hold together.",
     ),
-    whole("max_sequences", "8", 1.0, 256.0, "Answers computed at the same time; more wait."),
-    whole("max_queue", "256", 0.0, 65_536.0, "Answers that may wait; one more is `overloaded`."),
-    whole("batch_size", "512", 1.0, 65_536.0, "Most tokens of one step, at least max_sequences."),
-    whole("threads", "the fast processors of this process", 1.0, 1024.0, "Compute threads for answers."),
-    whole("threads_batch", "threads", 1.0, 1024.0, "Compute threads for prompts."),
-    whole("gpu_layers", "auto", -1.0, 4096.0, "Layers to put on a GPU; -1 is auto."),
+    OptionFact::whole("max_sequences", "8", 1.0, 256.0, "Answers computed at the same time; more wait."),
+    OptionFact::whole("max_queue", "256", 0.0, 65_536.0, "Answers that may wait; one more is `overloaded`."),
+    OptionFact::whole("batch_size", "512", 1.0, 65_536.0, "Most tokens of one step, at least max_sequences."),
+    OptionFact::whole(
+        "threads",
+        "the fast processors of this process",
+        1.0,
+        1024.0,
+        "Compute threads for answers.",
+    ),
+    OptionFact::whole("threads_batch", "threads", 1.0, 1024.0, "Compute threads for prompts."),
+    OptionFact::whole("gpu_layers", "auto", -1.0, 4096.0, "Layers to put on a GPU; -1 is auto."),
 ];
 
 /// Load options as a caller wrote them.
