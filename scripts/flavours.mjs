@@ -16,7 +16,7 @@ const PLATFORMS = {
 
 const SSE42 = { GGML_SSE42: true }
 const AVX2 = { ...SSE42, GGML_AVX: true, GGML_AVX2: true, GGML_FMA: true, GGML_F16C: true, GGML_BMI2: true }
-const AVX512 = { ...AVX2, GGML_AVX512: true, GGML_AVX512_VBMI: true, GGML_AVX512_VNNI: true }
+const AVX512 = { ...AVX2, GGML_AVX512: true, GGML_AVX512_VNNI: true }
 const AMX = { ...AVX512, GGML_AVX512_BF16: true, GGML_AVX_VNNI: true, GGML_AMX_TILE: true, GGML_AMX_INT8: true, GGML_AMX_BF16: true }
 
 /** ggml's switches of each x64 flavour; a switch not named is off. */
