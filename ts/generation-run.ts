@@ -106,7 +106,7 @@ export class GenerationRun<Result> implements PartSource, ReadyListener {
     if (tokens > uncounted) this.#native.acknowledge(tokens - uncounted)
   }
 
-  waitingChanged(): void {
+  readingChanged(): void {
     this.#updateHold()
   }
 
@@ -206,9 +206,9 @@ export class GenerationRun<Result> implements PartSource, ReadyListener {
     else this.#resolve(outcome.result)
   }
 
-  /** A reader that waits keeps the process; one that went away between two parts must not. */
+  /** A reader keeps the process; one that went away between two parts does so until the next part. */
   #updateHold(): void {
-    const isAwaited = this.#reader === undefined ? this.#outcome === undefined : this.#reader.isWaiting
+    const isAwaited = this.#reader === undefined ? this.#outcome === undefined : this.#reader.isReading
     const isHeld = this.#native !== undefined && isAwaited
     if (isHeld === this.#isHeld) return
     this.#isHeld = isHeld

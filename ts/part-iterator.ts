@@ -6,8 +6,8 @@ export interface PartSource {
   open(reader: PartIterator): void
   /** The user has taken parts of `tokens` more. */
   acknowledge(tokens: number): void
-  /** `reader` began or stopped to wait for a part. */
-  waitingChanged(): void
+  /** `reader` began to read, or let a part lie. */
+  readingChanged(): void
   /** `reader` has had everything. */
   close(reader: PartIterator): void
   /** `reader` leaves before the end; it may never have opened. */
@@ -19,7 +19,10 @@ interface Waiter {
   readonly reject: (error: unknown) => void
 }
 
-/** How many taken tokens are acknowledged at once: the engine makes 64 ahead and must not wait. */
+/**
+ * How many taken tokens are acknowledged at once. The engine makes 64 ahead: with what is never
+ * acknowledged it has 49 left, so it cannot wait for a reader that waits for it.
+ */
 const ACKNOWLEDGE_TOKENS = 16
 
 /**
@@ -37,6 +40,7 @@ export class PartIterator implements AsyncIterableIterator<Part> {
   #taken = 0
   #state: 'fresh' | 'open' | 'ended' | 'done' = 'fresh'
   #failure: { readonly error: unknown } | undefined
+  #isReading = false
 
   constructor(source: PartSource) {
     this.#source = source
@@ -46,9 +50,12 @@ export class PartIterator implements AsyncIterableIterator<Part> {
     return this
   }
 
-  /** Whether somebody waits for a part that is not there yet. */
-  get isWaiting(): boolean {
-    return this.#waiters.length > 0
+  /**
+   * Whether somebody waited for a part and has let none lie since. Not just whether somebody waits
+   * now: that changes twice with every part, and each change has its price.
+   */
+  get isReading(): boolean {
+    return this.#isReading
   }
 
   next(): Promise<IteratorResult<Part, undefined>> {
@@ -82,11 +89,11 @@ export class PartIterator implements AsyncIterableIterator<Part> {
     const waiter = this.#waiters.shift()
     if (waiter === undefined) {
       this.#buffer.push(part)
+      this.#setReading(false)
       return
     }
     waiter.resolve({ done: false, value: part })
     this.#count(part)
-    if (this.#waiters.length === 0) this.#source.waitingChanged()
   }
 
   /** Gives the last part. */
@@ -155,22 +162,21 @@ export class PartIterator implements AsyncIterableIterator<Part> {
 
   #count(part: Part): void {
     if (part.type === 'text-delta') this.#taken += part.tokens.length
-    if (this.#taken >= ACKNOWLEDGE_TOKENS) this.#acknowledge()
-  }
-
-  #acknowledge(): void {
-    const taken = this.#taken
+    if (this.#taken < ACKNOWLEDGE_TOKENS) return
+    this.#source.acknowledge(this.#taken)
     this.#taken = 0
-    this.#source.acknowledge(taken)
   }
 
   #wait(): Promise<IteratorResult<Part, undefined>> {
-    // What was taken since the last time, or the engine could end up waiting for this reader
-    // while it waits for the engine.
-    if (this.#taken > 0) this.#acknowledge()
     return new Promise((resolve, reject) => {
       this.#waiters.push({ resolve, reject })
-      if (this.#waiters.length === 1) this.#source.waitingChanged()
+      this.#setReading(true)
     })
+  }
+
+  #setReading(isReading: boolean): void {
+    if (this.#isReading === isReading) return
+    this.#isReading = isReading
+    this.#source.readingChanged()
   }
 }

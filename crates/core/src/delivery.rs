@@ -185,10 +185,13 @@ impl Delivery {
         state.outcome.clone()
     }
 
-    /// The user has read parts of `tokens` more of what was taken.
-    pub(crate) fn acknowledge(&self, tokens: usize) {
+    /// The user has read parts of `tokens` more of what was taken. True if the sequence had paused
+    /// and may go on.
+    pub(crate) fn acknowledge(&self, tokens: usize) -> bool {
         let mut state = self.state();
+        let was_full = state.unread >= UNDELIVERED_PARTS_MAX;
         state.unread = state.unread.saturating_sub(tokens);
+        was_full && state.unread < UNDELIVERED_PARTS_MAX
     }
 
     pub(crate) fn with_choices<T>(&self, look: impl FnOnce(&[Choice]) -> T) -> T {

@@ -45,8 +45,9 @@ impl Generation {
 
     /// Says that parts of `tokens` among those taken were read.
     pub fn acknowledge(&self, tokens: usize) {
-        self.delivery.acknowledge(tokens);
-        self.owner.control.inbox.poke();
+        if self.delivery.acknowledge(tokens) {
+            self.owner.control.inbox.poke();
+        }
     }
 
     /// Blocks until it ends.

@@ -18,10 +18,11 @@ pub(crate) struct Worker {
     told_at: Instant,
 }
 
-/// Readers are told of new parts this often at most while steps are short: waking JavaScript costs more
-/// than a step of a small model, and several tokens a wake-up cost no more than one. A token after a
-/// pause, or of a model slower than this, is told at once.
-const NEWS_EVERY: Duration = Duration::from_millis(4);
+/// Readers are told of new parts this often at most while steps are short: once a frame of a display.
+/// To wake a sleeping thread costs more than a step of a small model, and a wake-up with many tokens no
+/// more than one with a single token. A token after a pause, or of a model slower than this, is told at
+/// once.
+const NEWS_EVERY: Duration = Duration::from_millis(16);
 
 /// Keeps what a step brings until the step is over.
 #[derive(Default)]

@@ -208,7 +208,7 @@ fn the_longest_paused_answer_gives_way_first_and_only_as_many_as_needed() {
 fn an_unread_answer_may_stay_while_nobody_waits_for_its_place() {
     let rig = with_sequences(2);
     let slow = unread(&rig);
-    rig.pass(10 * MINUTE, &slow);
+    rig.pass(10 * MINUTE);
     rig.settle();
     assert!(!slow.has_ended(), "nobody waits");
     let other = rig.submit(short(1, 4, 20));
@@ -225,7 +225,7 @@ fn an_unread_answer_may_stay_while_nobody_waits_for_its_place() {
 fn an_unread_answer_ends_once_its_place_is_wanted() {
     let rig = with_sequences(1);
     let slow = unread(&rig);
-    rig.pass(2 * MINUTE, &slow);
+    rig.pass(2 * MINUTE);
     let other = rig.submit(short(1, 4, 20));
     assert_eq!(slow.failed(), ErrorCode::DeadlineExceeded);
     assert_eq!(slow.text(), counting(9, 64), "the text so far stays");
@@ -239,10 +239,10 @@ fn an_answer_that_gave_its_place_up_ends_when_it_stays_unread() {
     let slow = unread(&rig);
     let other = rig.submit(short(1, 4, 20));
     other.finished();
-    rig.pass(MINUTE - Duration::from_millis(1), &slow);
+    rig.pass(MINUTE - Duration::from_millis(1));
     rig.settle();
     assert!(!slow.has_ended());
-    rig.pass(Duration::from_millis(1), &slow);
+    rig.pass(Duration::from_millis(1));
     assert_eq!(slow.failed(), ErrorCode::DeadlineExceeded);
     let usage = slow.outcome().usage;
     assert_eq!((usage.prompt_tokens, usage.completion_tokens), (8, 64));
@@ -255,7 +255,7 @@ fn reading_a_little_starts_the_readers_time_again() {
     rig.submit(short(1, 4, 20)).finished();
     assert_eq!(slow.take().len(), 64);
     for _ in 0..3 {
-        rig.pass(MINUTE - Duration::from_secs(1), &slow);
+        rig.pass(MINUTE - Duration::from_secs(1));
         slow.generation.acknowledge(1);
         until("the next pause", || slow.take().len() == 1);
     }
