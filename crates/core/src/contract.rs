@@ -13,8 +13,8 @@
 //! ```
 
 use crate::{
-    Batch, Engine, Error, ErrorCode, GenerateOptions, Limits, Run, Sampled, Sampling, SequenceId, Sink,
-    StepOutcome, Token, TokenLogprob,
+    Batch, Engine, Error, ErrorCode, GenerateOptions, Limits, Opening, Run, Sampled, Sampling, SequenceId,
+    Sink, StepOutcome, Token, TokenLogprob,
 };
 
 /// Where the two best logits are closer than this, a batch may tip the balance: kernels add up in
@@ -118,12 +118,21 @@ impl Gathered {
     }
 }
 
-fn sampling(options: &GenerateOptions) -> Result<Sampling, String> {
-    options.build(u32::MAX, 0).map(|request| request.sampling).map_err(|error| error.to_string())
+fn sampling(engine: &dyn Engine, options: &GenerateOptions) -> Result<Sampling, String> {
+    let built = options.build(&engine.limits().options, u32::MAX, 0);
+    built.map(|request| request.sampling).map_err(|error| error.to_string())
 }
 
-fn greedy() -> Result<Sampling, String> {
-    sampling(&GenerateOptions { temperature: Some(0.0), ..GenerateOptions::default() })
+fn greedy(engine: &dyn Engine) -> Result<Sampling, String> {
+    sampling(engine, &GenerateOptions { temperature: Some(0.0), ..GenerateOptions::default() })
+}
+
+fn can_choose(engine: &dyn Engine, option: &str) -> bool {
+    engine.limits().options.can_choose(option)
+}
+
+fn opening<'a>(sampling: &'a Sampling, prompt: &'a [Token], logprobs: Option<u32>) -> Opening<'a> {
+    Opening { sampling, prompt, logprobs, native: None }
 }
 
 /// Opens a sequence, with the log probabilities that tell a near tie where the engine has them.
@@ -134,14 +143,15 @@ fn open(
     prompt: &[Token],
 ) -> Result<SequenceId, String> {
     let sequence = SequenceId(id);
-    let logprobs = engine.limits().logprobs.then_some(2);
-    let opened = engine.open(sequence, sampling, prompt, logprobs);
+    let logprobs = can_choose(engine, "logprobs").then_some(2);
+    let opened = engine.open(sequence, opening(sampling, prompt, logprobs));
     opened.map_err(|error| format!("open failed: {error}"))?;
     Ok(sequence)
 }
 
 fn open_greedy(engine: &mut dyn Engine, id: u64, prompt: &[Token]) -> Result<SequenceId, String> {
-    open(engine, id, &greedy()?, prompt)
+    let greedy = greedy(engine)?;
+    open(engine, id, &greedy, prompt)
 }
 
 /// A step that must succeed.
@@ -361,8 +371,11 @@ fn parked_continues(engine: &mut dyn Engine, input: &ContractInput) -> Result<()
 }
 
 fn same_seed_same_answer(engine: &mut dyn Engine, input: &ContractInput) -> Result<(), String> {
+    if !can_choose(engine, "seed") {
+        return Ok(());
+    }
     let options = GenerateOptions { temperature: Some(1.0), seed: Some(42.0), ..GenerateOptions::default() };
-    let sampling = sampling(&options)?;
+    let sampling = sampling(engine, &options)?;
     let Some(prompt) = input.prompts.first() else { return Ok(()) };
     let mut answers = Vec::new();
     for id in [1, 2] {
@@ -523,19 +536,20 @@ fn unknown_run_is_an_error(engine: &mut dyn Engine, input: &ContractInput) -> Re
 
 fn grammar_is_followed_or_refused(engine: &mut dyn Engine, input: &ContractInput) -> Result<(), String> {
     let Some(prompt) = input.prompts.first() else { return Ok(()) };
-    let with = |text: &str| greedy().map(|greedy| Sampling { grammar: Some(text.to_owned()), ..greedy });
-    if !engine.limits().grammar {
-        return match engine.open(SequenceId(1), &with(r#"root ::= "yes""#)?, prompt, None) {
+    let greedy = greedy(engine)?;
+    let with = |text: &str| Sampling { grammar: Some(text.to_owned()), ..greedy.clone() };
+    if !can_choose(engine, "grammar") {
+        return match engine.open(SequenceId(1), opening(&with(r#"root ::= "yes""#), prompt, None)) {
             Err(error) if error.code == ErrorCode::Unsupported => Ok(()),
             other => Err(format!("an engine without grammars answered {other:?}")),
         };
     }
-    match engine.open(SequenceId(1), &with("root ::= (")?, prompt, None) {
+    match engine.open(SequenceId(1), opening(&with("root ::= ("), prompt, None)) {
         Err(error) if error.code == ErrorCode::InvalidRequest => {}
         other => return Err(format!("a grammar that is none was answered {other:?}")),
     }
     engine.release(SequenceId(1));
-    let sequence = open(engine, 2, &with(r#"root ::= "yes" | "no""#)?, prompt)?;
+    let sequence = open(engine, 2, &with(r#"root ::= "yes" | "no""#), prompt)?;
     let answer = continued(engine, sequence, prompt, 16)?;
     engine.release(sequence);
     let text: Vec<u8> = answer.iter().filter(|made| !made.end).flat_map(|made| made.bytes.clone()).collect();
@@ -547,14 +561,17 @@ fn grammar_is_followed_or_refused(engine: &mut dyn Engine, input: &ContractInput
 
 fn logprobs_when_asked(engine: &mut dyn Engine, input: &ContractInput) -> Result<(), String> {
     let Some(prompt) = input.prompts.first() else { return Ok(()) };
-    let has = engine.limits().logprobs;
+    let has = can_choose(engine, "logprobs");
+    let greedy = greedy(engine)?;
     let most = engine.limits().batch as usize;
     for (id, asked) in (1..).zip([None, Some(0), Some(3)]) {
         if asked.is_some() && !has {
             continue;
         }
         let sequence = SequenceId(id);
-        engine.open(sequence, &greedy()?, prompt, asked).map_err(|error| format!("open failed: {error}"))?;
+        engine
+            .open(sequence, opening(&greedy, prompt, asked))
+            .map_err(|error| format!("open failed: {error}"))?;
         let made = compute(engine, sequence, prompt, 0, most)?;
         engine.release(sequence);
         check_logprob(&made, asked).map_err(|why| format!("asked for {asked:?}: {why}"))?;

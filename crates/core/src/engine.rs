@@ -1,7 +1,8 @@
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::{Adapters, Error, Sampling, Token, TokenLogprob};
+use crate::{Adapters, Error, NativeInput, OptionSupport, Sampling, Token, TokenLogprob};
 
 /// Names a sequence between scheduler and engine. Never reused while a model lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,10 +22,10 @@ pub struct Limits {
     /// Whether a stopped step leaves every sequence as it was before it. Without this a step is
     /// only stopped when the model closes.
     pub rolls_back: bool,
-    /// Whether it reports log probabilities.
-    pub logprobs: bool,
-    /// Whether it can hold an answer to a grammar.
-    pub grammar: bool,
+    /// Tokens of a run from which it is worth stopping in the middle when its request is cancelled.
+    pub worth_stopping: u32,
+    /// Which options a request may choose, and what holds otherwise.
+    pub options: OptionSupport,
 }
 
 /// A stretch of one sequence that the next step computes.
@@ -67,6 +68,12 @@ pub trait Sink {
     /// The next token of a sequence whose run asked for a sample.
     fn token(&mut self, sequence: SequenceId, sampled: Sampled<'_>);
 
+    /// How many tokens the prompt of a sequence had, and how many of them were in the cache already.
+    /// For engines that read prompts or reuse cache on their own; later calls replace earlier ones.
+    fn prompt(&mut self, sequence: SequenceId, tokens: u32, cached: u32) {
+        let _ = (sequence, tokens, cached);
+    }
+
     /// This sequence cannot go on; the others of the batch can.
     fn failed(&mut self, sequence: SequenceId, error: Error);
 }
@@ -83,29 +90,59 @@ pub enum StepOutcome {
 }
 
 /// Stops the step that runs now, from any thread.
-#[derive(Debug, Clone, Default)]
-pub struct AbortSwitch(Arc<AtomicBool>);
+#[derive(Clone, Default)]
+pub struct AbortSwitch {
+    flag: Arc<AtomicBool>,
+    on_throw: Option<Arc<dyn Fn() + Send + Sync>>,
+}
+
+impl fmt::Debug for AbortSwitch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AbortSwitch").field("thrown", &self.is_thrown()).finish_non_exhaustive()
+    }
+}
 
 impl AbortSwitch {
+    /// A switch that also wakes whoever waits instead of looking. `wake` must not block.
+    pub fn waking(wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { flag: Arc::default(), on_throw: Some(Arc::new(wake)) }
+    }
+
     /// Asks the step to stop as soon as it can.
     pub fn throw(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.flag.store(true, Ordering::SeqCst);
+        if let Some(wake) = &self.on_throw {
+            wake();
+        }
     }
 
     /// Makes ready for the next step.
     pub fn reset(&self) {
-        self.0.store(false, Ordering::SeqCst);
+        self.flag.store(false, Ordering::SeqCst);
     }
 
     /// Whether the step should stop.
     pub fn is_thrown(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.flag.load(Ordering::SeqCst)
     }
 
     /// The flag itself, for code that polls it from C.
     pub fn flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.flag)
     }
+}
+
+/// A new sequence, as an engine gets to know it.
+#[derive(Debug, Clone, Copy)]
+pub struct Opening<'a> {
+    /// How its tokens are chosen.
+    pub sampling: &'a Sampling,
+    /// What repetition penalties may look at.
+    pub prompt: &'a [Token],
+    /// How many alternatives to report with each log probability, if any are wanted.
+    pub logprobs: Option<u32>,
+    /// What to read in place of the prompt's tokens, and what else this engine alone knows.
+    pub native: Option<&'a NativeInput>,
 }
 
 /// A loaded model that turns a [`Batch`] into the tokens that follow it.
@@ -123,20 +160,13 @@ pub trait Engine: Send {
     /// The switch that stops a step of this engine.
     fn abort_switch(&self) -> AbortSwitch;
 
-    /// Prepares to sample for a new sequence. `prompt` is what repetition penalties may look at;
-    /// `logprobs` is how many alternatives to report, if any.
+    /// Prepares to sample for a new sequence.
     ///
     /// # Errors
     ///
     /// `invalid-request` for a grammar it cannot read, `unsupported` for an option it cannot
     /// honour. The sequence is then unknown.
-    fn open(
-        &mut self,
-        sequence: SequenceId,
-        sampling: &Sampling,
-        prompt: &[Token],
-        logprobs: Option<u32>,
-    ) -> Result<(), Error>;
+    fn open(&mut self, sequence: SequenceId, opening: Opening<'_>) -> Result<(), Error>;
 
     /// Computes `batch` and gives each new token to `sink`.
     ///

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::{Adapters, Error, Request, SamplerKind, Sampling, StopRules, Token};
+use crate::{Adapters, Error, OptionSupport, Request, SamplerKind, Sampling, StopRules, Token};
 
 /// One generation option: its name, default, range and meaning. The documentation's table of
 /// options is written from these rows, and values are checked against them.
@@ -222,21 +222,34 @@ pub struct GenerateOptions {
 impl GenerateOptions {
     /// Checks everything that does not depend on the prompt and fills in the defaults.
     ///
-    /// `vocabulary_size` bounds token numbers; `random_seed` is used when no seed was given. The
-    /// request's prompt is left empty.
+    /// `support` is what the engine makes of them; `vocabulary_size` bounds token numbers;
+    /// `random_seed` is used when no seed was given. The request's prompt is left empty.
     ///
     /// # Errors
     ///
-    /// `invalid-request` naming the first option at fault.
-    pub fn build(&self, vocabulary_size: u32, random_seed: u32) -> Result<Request, Error> {
+    /// `invalid-request` naming the first option at fault; `unsupported` naming one that the engine
+    /// cannot honour.
+    pub fn build(
+        &self,
+        support: &OptionSupport,
+        vocabulary_size: u32,
+        random_seed: u32,
+    ) -> Result<Request, Error> {
         if self.top_logprobs.is_some() && self.logprobs != Some(true) {
             return Err(Error::option("top_logprobs", "needs logprobs: true"));
         }
         let top_logprobs = integer("top_logprobs", self.top_logprobs, 0)?;
         let logprobs = self.logprobs.unwrap_or(false).then_some(top_logprobs);
+        let sampling = self.sampling(&support.defaults, vocabulary_size, random_seed)?;
+        for &name in &support.fixed {
+            if self.chooses(name, &sampling, &support.defaults) {
+                return Err(Error::unsupported(name, "cannot be chosen for a request: this engine fixes it"));
+            }
+        }
         Ok(Request {
             prompt: Vec::new(),
-            sampling: self.sampling(vocabulary_size, random_seed)?,
+            native: None,
+            sampling,
             stop: self.stop_rules(vocabulary_size)?,
             max_tokens: self.max_tokens.map(|n| integer("max_tokens", Some(n), 0)).transpose()?,
             choices: integer("n", self.n, 1)?,
@@ -248,51 +261,87 @@ impl GenerateOptions {
         })
     }
 
-    fn sampling(&self, vocabulary_size: u32, random_seed: u32) -> Result<Sampling, Error> {
-        let last_n = number("repeat_last_n", self.repeat_last_n, 64.0)?;
-        Ok(Sampling {
-            temperature: float("temperature", self.temperature, 0.8)?,
-            dynatemp_range: float("dynatemp_range", self.dynatemp_range, 0.0)?,
-            top_k: integer("top_k", self.top_k, 40)?,
-            top_p: float("top_p", self.top_p, 0.95)?,
-            min_p: float("min_p", self.min_p, 0.05)?,
-            typical_p: float("typical_p", self.typical_p, 1.0)?,
-            top_n_sigma: float("top_n_sigma", self.top_n_sigma, 0.0)?,
-            xtc_probability: float("xtc_probability", self.xtc_probability, 0.0)?,
-            xtc_threshold: float("xtc_threshold", self.xtc_threshold, 0.1)?,
-            repeat_penalty: float("repeat_penalty", self.repeat_penalty, 1.0)?,
-            repeat_last_n: if last_n < 0.0 { u32::MAX } else { last_n as u32 },
-            frequency_penalty: float("frequency_penalty", self.frequency_penalty, 0.0)?,
-            presence_penalty: float("presence_penalty", self.presence_penalty, 0.0)?,
-            dry_multiplier: float("dry_multiplier", self.dry_multiplier, 0.0)?,
-            dry_base: float("dry_base", self.dry_base, 1.75)?,
-            dry_allowed_length: integer("dry_allowed_length", self.dry_allowed_length, 2)?,
-            mirostat: integer("mirostat", self.mirostat, 0)?,
-            mirostat_tau: float("mirostat_tau", self.mirostat_tau, 5.0)?,
-            mirostat_eta: float("mirostat_eta", self.mirostat_eta, 0.1)?,
-            seed: integer("seed", self.seed, random_seed)?,
-            logit_bias: self.logit_bias(vocabulary_size)?,
-            ignore_end: self.ignore_eos.unwrap_or(false),
-            grammar: self.grammar.as_deref().map(checked_grammar).transpose()?,
-            order: self.order()?,
-        })
+    /// Whether these options ask for another value of `name` than `default` has. What they say without
+    /// changing anything is no wish.
+    fn chooses(&self, name: &str, wanted: &Sampling, default: &Sampling) -> bool {
+        match name {
+            "temperature" => wanted.temperature != default.temperature,
+            "top_k" => wanted.top_k != default.top_k,
+            "top_p" => wanted.top_p != default.top_p,
+            "min_p" => wanted.min_p != default.min_p,
+            "typical_p" => wanted.typical_p != default.typical_p,
+            "top_n_sigma" => wanted.top_n_sigma != default.top_n_sigma,
+            "xtc_probability" => wanted.xtc_probability != default.xtc_probability,
+            "dynatemp_range" => wanted.dynatemp_range != default.dynatemp_range,
+            "repeat_penalty" => wanted.repeat_penalty != default.repeat_penalty,
+            "repeat_last_n" => wanted.repeat_last_n != default.repeat_last_n,
+            "frequency_penalty" => wanted.frequency_penalty != default.frequency_penalty,
+            "presence_penalty" => wanted.presence_penalty != default.presence_penalty,
+            "dry_multiplier" => wanted.dry_multiplier != default.dry_multiplier,
+            "mirostat" => wanted.mirostat != default.mirostat,
+            "mirostat_tau" => wanted.mirostat_tau != default.mirostat_tau,
+            "mirostat_eta" => wanted.mirostat_eta != default.mirostat_eta,
+            "logit_bias" => wanted.logit_bias != default.logit_bias,
+            "ignore_eos" => wanted.ignore_end != default.ignore_end,
+            "grammar" => wanted.grammar != default.grammar,
+            "samplers" => wanted.order != default.order,
+            "seed" => self.seed.is_some(),
+            "logprobs" => self.logprobs == Some(true),
+            "n" => self.n.is_some_and(|n| n != 1.0),
+            _ => false,
+        }
     }
 
-    fn logit_bias(&self, vocabulary_size: u32) -> Result<Vec<(Token, f32)>, Error> {
-        let biases = self.logit_bias.as_deref().unwrap_or_default();
-        if biases.len() > TOKEN_LIST_MAX {
-            return Err(too_many("logit_bias", TOKEN_LIST_MAX, biases.len()));
-        }
-        biases
-            .iter()
-            .map(|&(token, bias)| {
-                let token = checked_token("logit_bias", token, vocabulary_size)?;
-                if bias == f64::NEG_INFINITY {
-                    return Ok((token, f32::NEG_INFINITY));
-                }
-                Ok((token, float("logit_bias", Some(bias), 0.0)?))
-            })
-            .collect()
+    fn sampling(
+        &self,
+        default: &Sampling,
+        vocabulary_size: u32,
+        random_seed: u32,
+    ) -> Result<Sampling, Error> {
+        let last_n = self.repeat_last_n.map(|n| number("repeat_last_n", Some(n), 0.0)).transpose()?;
+        Ok(Sampling {
+            temperature: float("temperature", self.temperature, default.temperature)?,
+            dynatemp_range: float("dynatemp_range", self.dynatemp_range, default.dynatemp_range)?,
+            top_k: integer("top_k", self.top_k, default.top_k)?,
+            top_p: float("top_p", self.top_p, default.top_p)?,
+            min_p: float("min_p", self.min_p, default.min_p)?,
+            typical_p: float("typical_p", self.typical_p, default.typical_p)?,
+            top_n_sigma: float("top_n_sigma", self.top_n_sigma, default.top_n_sigma)?,
+            xtc_probability: float("xtc_probability", self.xtc_probability, default.xtc_probability)?,
+            xtc_threshold: float("xtc_threshold", self.xtc_threshold, default.xtc_threshold)?,
+            repeat_penalty: float("repeat_penalty", self.repeat_penalty, default.repeat_penalty)?,
+            repeat_last_n: match last_n {
+                None => default.repeat_last_n,
+                Some(n) if n < 0.0 => u32::MAX,
+                Some(n) => n as u32,
+            },
+            frequency_penalty: float("frequency_penalty", self.frequency_penalty, default.frequency_penalty)?,
+            presence_penalty: float("presence_penalty", self.presence_penalty, default.presence_penalty)?,
+            dry_multiplier: float("dry_multiplier", self.dry_multiplier, default.dry_multiplier)?,
+            dry_base: float("dry_base", self.dry_base, default.dry_base)?,
+            dry_allowed_length: integer(
+                "dry_allowed_length",
+                self.dry_allowed_length,
+                default.dry_allowed_length,
+            )?,
+            mirostat: integer("mirostat", self.mirostat, default.mirostat)?,
+            mirostat_tau: float("mirostat_tau", self.mirostat_tau, default.mirostat_tau)?,
+            mirostat_eta: float("mirostat_eta", self.mirostat_eta, default.mirostat_eta)?,
+            seed: integer("seed", self.seed, random_seed)?,
+            logit_bias: match &self.logit_bias {
+                Some(biases) => checked_biases(biases, vocabulary_size)?,
+                None => default.logit_bias.clone(),
+            },
+            ignore_end: self.ignore_eos.unwrap_or(default.ignore_end),
+            grammar: match &self.grammar {
+                Some(grammar) => Some(checked_grammar(grammar)?),
+                None => default.grammar.clone(),
+            },
+            order: match &self.samplers {
+                Some(names) => checked_order(names)?,
+                None => default.order.clone(),
+            },
+        })
     }
 
     fn stop_rules(&self, vocabulary_size: u32) -> Result<StopRules, Error> {
@@ -317,26 +366,6 @@ impl GenerateOptions {
             .map(|&token| checked_token("stop_tokens", token, vocabulary_size))
             .collect::<Result<_, _>>()?;
         Ok(StopRules { strings, tokens })
-    }
-
-    fn order(&self) -> Result<Vec<SamplerKind>, Error> {
-        let Some(names) = &self.samplers else {
-            return Ok(SAMPLER_NAMES.iter().map(|&(_, kind)| kind).collect());
-        };
-        let mut order = Vec::new();
-        for name in names.iter().take(SAMPLER_NAMES.len() + 1) {
-            let known = SAMPLER_NAMES.iter().find(|(known, _)| known == name);
-            let Some(&(_, kind)) = known else {
-                let all: Vec<&str> = SAMPLER_NAMES.iter().map(|&(name, _)| name).collect();
-                let message = format!("has no sampler {name:?}; there are {}", all.join(", "));
-                return Err(Error::option("samplers", message));
-            };
-            if order.contains(&kind) {
-                return Err(Error::option("samplers", format!("names {name:?} twice")));
-            }
-            order.push(kind);
-        }
-        Ok(order)
     }
 
     fn adapters(&self) -> Result<Adapters, Error> {
@@ -370,8 +399,8 @@ fn number(name: &'static str, value: Option<f64>, default: f64) -> Result<f64, E
     Ok(value)
 }
 
-fn float(name: &'static str, value: Option<f64>, default: f64) -> Result<f32, Error> {
-    Ok(number(name, value, default)? as f32)
+fn float(name: &'static str, value: Option<f64>, default: f32) -> Result<f32, Error> {
+    value.map_or(Ok(default), |value| Ok(number(name, Some(value), 0.0)? as f32))
 }
 
 fn integer(name: &'static str, value: Option<f64>, default: u32) -> Result<u32, Error> {
@@ -396,6 +425,37 @@ fn checked_token(name: &'static str, token: f64, vocabulary_size: u32) -> Result
         return Err(Error::option(name, message));
     }
     Ok(token as Token)
+}
+
+fn checked_biases(biases: &[(f64, f64)], vocabulary_size: u32) -> Result<Vec<(Token, f32)>, Error> {
+    if biases.len() > TOKEN_LIST_MAX {
+        return Err(too_many("logit_bias", TOKEN_LIST_MAX, biases.len()));
+    }
+    let checked = |&(token, bias): &(f64, f64)| {
+        let token = checked_token("logit_bias", token, vocabulary_size)?;
+        if bias == f64::NEG_INFINITY {
+            return Ok((token, f32::NEG_INFINITY));
+        }
+        Ok((token, float("logit_bias", Some(bias), 0.0)?))
+    };
+    biases.iter().map(checked).collect()
+}
+
+fn checked_order(names: &[String]) -> Result<Vec<SamplerKind>, Error> {
+    let mut order = Vec::new();
+    for name in names.iter().take(SAMPLER_NAMES.len() + 1) {
+        let known = SAMPLER_NAMES.iter().find(|(known, _)| known == name);
+        let Some(&(_, kind)) = known else {
+            let all: Vec<&str> = SAMPLER_NAMES.iter().map(|&(name, _)| name).collect();
+            let message = format!("has no sampler {name:?}; there are {}", all.join(", "));
+            return Err(Error::option("samplers", message));
+        };
+        if order.contains(&kind) {
+            return Err(Error::option("samplers", format!("names {name:?} twice")));
+        }
+        order.push(kind);
+    }
+    Ok(order)
 }
 
 /// A grammar within the limits its parser survives; whether it is GBNF is the engine's to say.
@@ -445,14 +505,15 @@ fn nesting(grammar: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::{GenerateOptions, OPTIONS, nesting};
+    use crate::{ErrorCode, OptionSupport, Sampling};
 
     fn message(options: &GenerateOptions) -> String {
-        options.build(100, 1).expect_err("accepted").to_string()
+        options.build(&OptionSupport::default(), 100, 1).expect_err("accepted").to_string()
     }
 
     #[test]
     fn the_defaults_are_those_of_the_table() {
-        let request = GenerateOptions::default().build(100, 1).expect("defaults");
+        let request = GenerateOptions::default().build(&OptionSupport::default(), 100, 1).expect("defaults");
         let s = &request.sampling;
         let have = [
             ("temperature", s.temperature),
@@ -501,5 +562,26 @@ mod tests {
         assert_eq!(nesting(r#"root ::= ("(" [(] (a)) # ((("#), 2);
         let deep = GenerateOptions { grammar: Some("(".repeat(200_000)), ..Default::default() };
         assert!(message(&deep).contains("200000 deep"));
+    }
+
+    #[test]
+    fn a_fixed_option_is_refused_by_name_unless_it_asks_for_what_holds_anyway() {
+        let defaults = Sampling { temperature: 0.5, min_p: 0.0, ..Sampling::default() };
+        let support = OptionSupport { defaults, fixed: vec!["temperature", "min_p", "seed", "logprobs"] };
+        let build = |options: GenerateOptions| options.build(&support, 100, 7);
+        let plain = build(GenerateOptions::default()).expect("nothing is asked for");
+        assert_eq!((plain.sampling.temperature, plain.sampling.seed), (0.5, 7));
+        let same = GenerateOptions { temperature: Some(0.5), min_p: Some(0.0), ..Default::default() };
+        assert!(build(same).is_ok());
+        for (name, options) in [
+            ("temperature", GenerateOptions { temperature: Some(0.0), ..Default::default() }),
+            ("min_p", GenerateOptions { min_p: Some(0.1), ..Default::default() }),
+            ("seed", GenerateOptions { seed: Some(7.0), ..Default::default() }),
+            ("logprobs", GenerateOptions { logprobs: Some(true), ..Default::default() }),
+        ] {
+            let error = build(options).expect_err(name);
+            assert_eq!(error.code, ErrorCode::Unsupported, "{name}");
+            assert!(error.to_string().contains(name), "{error}");
+        }
     }
 }

@@ -1,6 +1,7 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Sampling, Token};
+use crate::{NativeInput, Sampling, Token};
 
 /// When an answer ends besides the model's own wish.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -21,6 +22,8 @@ pub type Adapters = Vec<(String, f32)>;
 pub struct Request {
     /// The prompt's tokens; at least one, fewer than the context.
     pub prompt: Vec<Token>,
+    /// What the engine reads in place of these tokens, for engines that read prompts themselves.
+    pub native: Option<Arc<NativeInput>>,
     /// How tokens are chosen. Choice `i` uses `seed + i`.
     pub sampling: Sampling,
     /// When the answer ends.

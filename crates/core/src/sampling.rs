@@ -1,4 +1,4 @@
-use crate::Token;
+use crate::{SAMPLER_NAMES, Token};
 
 /// A step of the sampler chain, named as the option that drives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,4 +74,36 @@ pub struct Sampling {
     pub grammar: Option<String>,
     /// The order of the chain.
     pub order: Vec<SamplerKind>,
+}
+
+impl Default for Sampling {
+    /// The defaults of the table of options, with seed 0.
+    fn default() -> Self {
+        Self {
+            temperature: 0.8,
+            dynatemp_range: 0.0,
+            top_k: 40,
+            top_p: 0.95,
+            min_p: 0.05,
+            typical_p: 1.0,
+            top_n_sigma: 0.0,
+            xtc_probability: 0.0,
+            xtc_threshold: 0.1,
+            repeat_penalty: 1.0,
+            repeat_last_n: 64,
+            frequency_penalty: 0.0,
+            presence_penalty: 0.0,
+            dry_multiplier: 0.0,
+            dry_base: 1.75,
+            dry_allowed_length: 2,
+            mirostat: 0,
+            mirostat_tau: 5.0,
+            mirostat_eta: 0.1,
+            seed: 0,
+            logit_bias: Vec::new(),
+            ignore_end: false,
+            grammar: None,
+            order: SAMPLER_NAMES.iter().map(|&(_, kind)| kind).collect(),
+        }
+    }
 }

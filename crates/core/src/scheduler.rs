@@ -6,11 +6,9 @@ use crate::delivery::Delivery;
 use crate::inbox::{Arrival, Ticket};
 use crate::sequence::Sequence;
 use crate::{
-    Batch, Engine, Error, ErrorCode, Limits, Outcome, Request, Run, Sampled, SequenceId, Timings, Usage,
+    Batch, Engine, Error, ErrorCode, Limits, Opening, Outcome, Request, Run, Sampled, SequenceId, Timings,
+    Usage,
 };
-
-/// A prefill this long is worth stopping in the middle when its request is cancelled.
-const LONG_RUN_TOKENS: usize = 16;
 
 /// What all choices of one request share.
 #[derive(Debug)]
@@ -21,6 +19,8 @@ struct Answer {
     admitted_at: Option<Instant>,
     first_token_at: Option<Instant>,
     completion_tokens: u64,
+    /// Tokens of the prompt and how many of them were cached, where the engine counts them.
+    read: Option<(u32, u32)>,
     choices_left: u32,
     ticket: Ticket,
 }
@@ -126,6 +126,7 @@ impl Scheduler {
             admitted_at: None,
             first_token_at: None,
             completion_tokens: 0,
+            read: None,
             choices_left: request.choices,
             request,
             ticket: arrival.ticket,
@@ -234,8 +235,11 @@ impl Scheduler {
         if let Some((_, lead)) = ready().min_by_key(|(_, s)| (s.last_step, s.id)) {
             let with_lead = || ready().filter(|(_, s)| s.request.adapters == lead.request.adapters);
             let mut budget = self.limits.batch as usize;
-            for (place, _) in with_lead().filter(|(_, s)| s.is_decoding()).take(budget) {
+            for (place, sequence) in with_lead().filter(|(_, s)| s.is_decoding()).take(budget) {
                 shares.push(Share { place, tokens: 1 });
+                if self.limits.worth_stopping <= 1 {
+                    long.push(sequence.answer);
+                }
             }
             budget -= shares.len();
             let mut prefills: Vec<_> = with_lead().filter(|(_, s)| !s.is_decoding()).collect();
@@ -247,7 +251,7 @@ impl Scheduler {
                 }
                 budget -= tokens;
                 shares.push(Share { place, tokens });
-                if tokens >= LONG_RUN_TOKENS {
+                if tokens >= self.limits.worth_stopping as usize {
                     long.push(sequence.answer);
                 }
             }
@@ -284,6 +288,12 @@ impl Scheduler {
                 Event::Token { sequence, token, bytes, end, logprob } => {
                     let sampled = Sampled { token, bytes: &bytes, end, logprob };
                     self.accept(sequence, sampled, now, engine);
+                }
+                Event::Prompt { sequence, tokens, cached } => {
+                    let answer = self.find(sequence).map(|s| s.answer);
+                    if let Some(answer) = answer.and_then(|id| self.answers.get_mut(&id)) {
+                        answer.read = Some((tokens, cached));
+                    }
                 }
                 Event::Failed { sequence, error } => {
                     if let Some(answer) = self.find(sequence).map(|s| s.answer) {
@@ -433,6 +443,11 @@ pub(crate) enum Event {
         end: bool,
         logprob: Option<crate::TokenLogprob>,
     },
+    Prompt {
+        sequence: SequenceId,
+        tokens: u32,
+        cached: u32,
+    },
     Failed {
         sequence: SequenceId,
         error: Error,
@@ -449,7 +464,14 @@ fn open(sequence: &mut Sequence, engine: &mut dyn Engine) -> Result<(), Error> {
     }
     let mut sampling = sequence.request.sampling.clone();
     sampling.seed = sampling.seed.wrapping_add(sequence.index);
-    engine.open(sequence.id, &sampling, &sequence.request.prompt, sequence.request.logprobs)?;
+    let request = &sequence.request;
+    let opening = Opening {
+        sampling: &sampling,
+        prompt: &request.prompt,
+        logprobs: request.logprobs,
+        native: request.native.as_deref(),
+    };
+    engine.open(sequence.id, opening)?;
     sequence.opened = true;
     Ok(())
 }
@@ -469,12 +491,15 @@ fn verdict(answer: &Answer, now: Instant) -> Option<Option<Error>> {
 fn outcome(answer: &Answer, error: Option<Error>, now: Instant) -> Outcome {
     let admitted = answer.admitted_at.unwrap_or(now);
     let first = answer.first_token_at.unwrap_or(now);
+    let (prompt, cached) = answer.read.map_or((answer.request.prompt.len() as u64, 0), |(prompt, cached)| {
+        (u64::from(prompt), u64::from(cached))
+    });
     Outcome {
         error,
         usage: Usage {
-            prompt_tokens: answer.request.prompt.len() as u64,
+            prompt_tokens: prompt,
             completion_tokens: answer.completion_tokens,
-            cached_tokens: 0,
+            cached_tokens: cached,
         },
         timings: Timings {
             queue: admitted.duration_since(answer.called_at),

@@ -2,6 +2,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::gone::Gone;
 use crate::model_handle::Control;
 use crate::scheduler::{Event, Plan, Scheduler};
 use crate::{Clock, Engine, Error, ErrorCode, Sampled, SequenceId, Sink, Stats, StepOutcome};
@@ -32,6 +33,10 @@ impl Sink for Events {
     fn token(&mut self, sequence: SequenceId, sampled: Sampled<'_>) {
         let Sampled { token, bytes, end, logprob } = sampled;
         self.0.push(Event::Token { sequence, token, bytes: bytes.to_vec(), end, logprob });
+    }
+
+    fn prompt(&mut self, sequence: SequenceId, tokens: u32, cached: u32) {
+        self.0.push(Event::Prompt { sequence, tokens, cached });
     }
 
     fn failed(&mut self, sequence: SequenceId, error: Error) {
@@ -71,7 +76,7 @@ impl Worker {
         // After a panic the engine is not called again, not even to free what it holds.
         let wind_up = catch_unwind(AssertUnwindSafe(|| self.wind_up(error.as_ref())));
         if wind_up.is_err() || error.is_some() {
-            let engine = std::mem::replace(&mut self.engine, Box::new(crate::scripted::Gone::default()));
+            let engine = std::mem::replace(&mut self.engine, Box::new(Gone::default()));
             Box::leak(engine);
         }
     }
@@ -81,7 +86,7 @@ impl Worker {
             self.scheduler.take(arrival);
         }
         let now = self.clock.now();
-        let mut gone = crate::scripted::Gone::default();
+        let mut gone = Gone::default();
         let engine: &mut dyn Engine = if error.is_some() { &mut gone } else { self.engine.as_mut() };
         self.scheduler.end_all(error, now, engine);
         let closed = error.cloned().unwrap_or_else(closed);

@@ -13,7 +13,8 @@ use std::time::Instant;
 
 use llama_cpp_sys_2 as sys;
 use rkllmjs_core::{
-    GenerateOptions, ModelHandle, ModelSettings, Part, Request, Special, Token, Tokenizer, Usage,
+    GenerateOptions, ModelHandle, ModelSettings, OptionSupport, Part, Request, Special, Token, Tokenizer,
+    Usage,
 };
 use rkllmjs_llama::{EngineOptions, KvType, LlamaEngine, LoadOptions, Model, Pooling};
 
@@ -176,7 +177,7 @@ impl Running {
             max_tokens: Some(f64::from(TOKENS)),
             ..GenerateOptions::default()
         };
-        let mut request = options.build(model.vocabulary_size(), 1)?;
+        let mut request = options.build(&OptionSupport::default(), model.vocabulary_size(), 1)?;
         request.prompt = prompt.to_vec();
         let engine = LlamaEngine::new(
             model,

@@ -52,4 +52,8 @@ impl BatchBuffer {
             logits: self.outputs.as_mut_ptr(),
         }
     }
+    /// The same where every row is a vector and its token counts for nothing.
+    pub(crate) fn as_raw_vectors(&mut self, vectors: &mut [f32]) -> sys::llama_batch {
+        sys::llama_batch { token: std::ptr::null_mut(), embd: vectors.as_mut_ptr(), ..self.as_raw() }
+    }
 }

@@ -59,6 +59,13 @@ pub(crate) enum Computed {
     CacheFull,
 }
 
+/// Whether a computation gives hidden states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hidden {
+    Shown,
+    Left,
+}
+
 /// A model's working memory: cache, compute buffers, threads.
 pub(crate) struct Context {
     context: NonNull<sys::llama_context>,
@@ -172,10 +179,76 @@ impl Context {
         }
     }
 
+    /// Computes a batch whose rows are vectors, as many as the batch has tokens.
+    pub(crate) fn decode_vectors(
+        &mut self,
+        batch: &mut BatchBuffer,
+        vectors: &mut [f32],
+    ) -> Result<Computed, Error> {
+        let raw = batch.as_raw_vectors(vectors);
+        // SAFETY: the arrays live through the call and hold as many entries as the batch says.
+        let status = unsafe { ffi::rkllmjs_llama_decode(self.raw(), &raw const raw) };
+        self.computed(status)
+    }
+
     /// Removes a sequence's tokens from position `from` on. False if the model cannot.
     pub(crate) fn remove(&mut self, slot: i32, from: u32) -> bool {
         // SAFETY: the context is alive; exceptions are caught by the shim.
         unsafe { ffi::rkllmjs_llama_remove(self.raw(), slot, from.cast_signed(), -1) == 1 }
+    }
+
+    /// Removes the positions from `from` to `to` and moves what follows down. False if the model cannot.
+    pub(crate) fn cut(&mut self, slot: i32, from: u32, to: u32) -> bool {
+        let (from, to) = (from.cast_signed(), to.cast_signed());
+        // SAFETY: the context is alive.
+        let memory = unsafe { sys::llama_get_memory(self.raw()) };
+        // SAFETY: the memory belongs to the context.
+        if !unsafe { sys::llama_memory_can_shift(memory) } {
+            return false;
+        }
+        // SAFETY: the context is alive; exceptions are caught by the shim.
+        if unsafe { ffi::rkllmjs_llama_remove(self.raw(), slot, from, to) } != 1 {
+            return false;
+        }
+        // SAFETY: the memory belongs to the context and can shift.
+        unsafe { sys::llama_memory_seq_add(memory, slot, to, -1, from - to) };
+        true
+    }
+
+    /// Makes the next computations give hidden states, or stop giving them.
+    pub(crate) fn show_hidden(&mut self, shown: Hidden) {
+        // SAFETY: the context is alive.
+        unsafe { sys::llama_set_embeddings(self.raw(), shown == Hidden::Shown) };
+    }
+
+    /// The hidden state after the batch's token `index`, while hidden states are shown.
+    pub(crate) fn hidden(&mut self, index: i32) -> Result<&[f32], Error> {
+        // SAFETY: the context is alive; an unknown index gives null.
+        let values = unsafe { sys::llama_get_embeddings_ith(self.raw(), index) };
+        if values.is_null() {
+            return Err(failed(format!("no hidden state for token {index} of the batch")));
+        }
+        // SAFETY: the vector has as many values as the model's output embedding, until the next
+        // computation, which needs `&mut self`.
+        Ok(unsafe { std::slice::from_raw_parts(values, self.model.embedding_size()) })
+    }
+
+    /// What the cache holds of a sequence, as bytes for [`Context::restore`].
+    pub(crate) fn save(&mut self, slot: i32) -> Vec<u8> {
+        // SAFETY: the context is alive.
+        let size = unsafe { sys::llama_state_seq_get_size(self.raw(), slot) };
+        let mut bytes = vec![0; size];
+        // SAFETY: the buffer has `size` bytes; llama.cpp catches its own exceptions here.
+        let written = unsafe { sys::llama_state_seq_get_data(self.raw(), bytes.as_mut_ptr(), size, slot) };
+        bytes.truncate(written);
+        bytes
+    }
+
+    /// Makes a sequence what [`Context::save`] found. False if the bytes do not fit this model.
+    pub(crate) fn restore(&mut self, slot: i32, bytes: &[u8]) -> bool {
+        // SAFETY: the buffer has that many bytes; llama.cpp catches its own exceptions here.
+        let read = unsafe { sys::llama_state_seq_set_data(self.raw(), bytes.as_ptr(), bytes.len(), slot) };
+        read == bytes.len() && read > 0
     }
 
     /// Forgets every sequence.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use llama_cpp_sys_2 as sys;
 use rkllmjs_core::{
-    AbortSwitch, Adapters, Batch, Engine, Error, ErrorCode, Limits, Run, Sampled, Sampling, SequenceId, Sink,
-    Special, StepOutcome, Token, Tokenizer,
+    AbortSwitch, Adapters, Batch, Engine, Error, ErrorCode, Limits, Opening, OptionSupport, Run, Sampled,
+    SequenceId, Sink, Special, StepOutcome, Token, Tokenizer,
 };
 
 use crate::adapter::Adapter;
@@ -18,6 +18,8 @@ use crate::{LogSink, Model, Pooling, log};
 
 /// Tokens computed at once; more makes prefill no faster on a CPU and its buffers larger.
 const MICRO_BATCH: u32 = 512;
+/// A run this long takes longer than it takes to stop it.
+const WORTH_STOPPING_TOKENS: u32 = 16;
 /// llama.cpp's own limit on sequence ids.
 const SEQUENCES_MAX: u32 = 256;
 
@@ -119,8 +121,8 @@ impl LlamaEngine {
             cells: options.cells,
             batch: options.batch.max(sequences),
             rolls_back: !model.is_recurrent(),
-            logprobs: true,
-            grammar: true,
+            worth_stopping: WORTH_STOPPING_TOKENS,
+            options: OptionSupport::default(),
         };
         let switch = AbortSwitch::default();
         let context = (!options.encoder_only)
@@ -271,15 +273,13 @@ impl Engine for LlamaEngine {
         self.switch.clone()
     }
 
-    fn open(
-        &mut self,
-        sequence: SequenceId,
-        sampling: &Sampling,
-        prompt: &[Token],
-        logprobs: Option<u32>,
-    ) -> Result<(), Error> {
+    fn open(&mut self, sequence: SequenceId, opening: Opening<'_>) -> Result<(), Error> {
         self.log_from_this_thread();
         self.context()?;
+        let Opening { sampling, prompt, logprobs, native } = opening;
+        if native.is_some() {
+            return Err(Error::unsupported("prompt", "must be text or tokens for this engine"));
+        }
         let vocabulary = self.model.vocabulary_size();
         if let Some(wrong) = prompt.iter().find(|&&token| token >= vocabulary) {
             let message =

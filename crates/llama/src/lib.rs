@@ -16,6 +16,7 @@ mod logprobs;
 mod model;
 mod random;
 mod sampler;
+mod session;
 mod threads;
 
 pub use backend::{at_exit, release_memory, start, system_info};
@@ -24,3 +25,4 @@ pub use embedding::Pooling;
 pub use engine::{EngineOptions, LlamaEngine};
 pub use log::{LogLevel, LogSink};
 pub use model::{LoadOptions, Model};
+pub use session::{Row, Sampler, Session, SessionOptions};

@@ -89,7 +89,11 @@ impl Model {
         notify: Box<dyn Fn() + Send + Sync>,
     ) -> Result<Generation, Error> {
         let parts = &self.inner.parts;
-        let mut request = options.build(self.tokenizer()?.vocabulary_size(), random_seed())?;
+        let mut request = options.build(
+            &parts.handle.limits().options,
+            self.tokenizer()?.vocabulary_size(),
+            random_seed(),
+        )?;
         self.check_adapters(&request.adapters)?;
         let (generation, submission) = parts.handle.begin(request.choices, notify)?;
         // Not `self`: a queued job must not keep a model open that its owner has let go of.

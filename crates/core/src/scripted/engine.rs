@@ -3,8 +3,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Gate, Record, RecordedRun, RecordedStep};
 use crate::{
-    AbortSwitch, Adapters, Batch, Engine, Error, ErrorCode, Limits, Run, Sampled, Sampling, SequenceId, Sink,
-    StepOutcome, Token,
+    AbortSwitch, Adapters, Batch, Engine, Error, ErrorCode, Limits, Opening, OptionSupport, Run, Sampled,
+    SequenceId, Sink, StepOutcome, Token,
 };
 
 /// What a step of the script does instead of succeeding.
@@ -74,8 +74,8 @@ impl ScriptedEngine {
             cells: 512,
             batch: 32,
             rolls_back: true,
-            logprobs: false,
-            grammar: false,
+            worth_stopping: 16,
+            options: OptionSupport { fixed: vec!["logprobs", "grammar"], ..OptionSupport::default() },
         }
     }
 
@@ -205,21 +205,15 @@ impl Engine for ScriptedEngine {
         self.switch.clone()
     }
 
-    fn open(
-        &mut self,
-        sequence: SequenceId,
-        sampling: &Sampling,
-        prompt: &[Token],
-        _logprobs: Option<u32>,
-    ) -> Result<(), Error> {
-        if sampling.grammar.is_some() {
+    fn open(&mut self, sequence: SequenceId, opening: Opening<'_>) -> Result<(), Error> {
+        if opening.sampling.grammar.is_some() {
             return Err(Error::unsupported("grammar", "is not something this engine can follow"));
         }
-        let known = Known { tokens: prompt.to_vec(), ..Known::default() };
+        let known = Known { tokens: opening.prompt.to_vec(), ..Known::default() };
         if self.known.insert(sequence, known).is_some() {
             self.recorded().breaches.push(format!("sequence {} was opened twice", sequence.0));
         }
-        self.recorded().opened.push((sequence.0, sampling.seed));
+        self.recorded().opened.push((sequence.0, opening.sampling.seed));
         Ok(())
     }
 

@@ -3,11 +3,9 @@
 mod clock;
 mod engine;
 mod gate;
-mod gone;
 mod record;
 
 pub use clock::ManualClock;
 pub use engine::{Fault, ScriptedEngine};
 pub use gate::Gate;
-pub(crate) use gone::Gone;
 pub use record::{Record, RecordedRun, RecordedStep};

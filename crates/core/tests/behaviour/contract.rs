@@ -3,7 +3,7 @@
 use rkllmjs_core::contract::{ContractInput, engine_contract};
 use rkllmjs_core::scripted::{Gate, ScriptedEngine};
 use rkllmjs_core::{
-    AbortSwitch, Batch, Engine, Error, Limits, Sampled, Sampling, SequenceId, Sink, StepOutcome, Token,
+    AbortSwitch, Batch, Engine, Error, Limits, Opening, Sampled, Sampling, SequenceId, Sink, StepOutcome,
 };
 
 fn input() -> ContractInput {
@@ -85,19 +85,13 @@ impl Engine for Flawed {
         if self.flaw == Flaw::HasTwoSwitches { AbortSwitch::default() } else { self.engine.abort_switch() }
     }
 
-    fn open(
-        &mut self,
-        sequence: SequenceId,
-        sampling: &Sampling,
-        prompt: &[Token],
-        logprobs: Option<u32>,
-    ) -> Result<(), Error> {
+    fn open(&mut self, sequence: SequenceId, opening: Opening<'_>) -> Result<(), Error> {
         self.opened += 1;
         let sampling = match self.flaw {
-            Flaw::IgnoresGrammars => Sampling { grammar: None, ..sampling.clone() },
-            _ => sampling.clone(),
+            Flaw::IgnoresGrammars => Sampling { grammar: None, ..opening.sampling.clone() },
+            _ => opening.sampling.clone(),
         };
-        self.engine.open(sequence, &sampling, prompt, logprobs)
+        self.engine.open(sequence, Opening { sampling: &sampling, ..opening })
     }
 
     fn step(&mut self, batch: &Batch<'_>, sink: &mut dyn Sink) -> Result<StepOutcome, Error> {

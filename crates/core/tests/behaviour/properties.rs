@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use rkllmjs_core::scripted::Gate;
-use rkllmjs_core::{ErrorCode, FinishReason, Limits, Outcome, Part, Request};
+use rkllmjs_core::{ErrorCode, FinishReason, Limits, OptionSupport, Outcome, Part, Request};
 
 use crate::rig::{Answer, Rig, counting, short, until};
 
@@ -110,8 +110,8 @@ fn some_limits(random: &mut Random) -> Limits {
         cells: random.between(context, context * sequences),
         batch: random.between(sequences, 80),
         rolls_back: !random.one_in(4),
-        logprobs: false,
-        grammar: false,
+        worth_stopping: 16,
+        options: OptionSupport::default(),
     }
 }
 

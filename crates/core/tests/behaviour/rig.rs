@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use rkllmjs_core::scripted::{Gate, ManualClock, Record, RecordedStep, ScriptedEngine};
 use rkllmjs_core::{
-    Clock, ErrorCode, FinishReason, GenerateOptions, Generation, Limits, ModelHandle, ModelSettings, Outcome,
-    Part, Request,
+    Clock, ErrorCode, FinishReason, GenerateOptions, Generation, Limits, ModelHandle, ModelSettings,
+    OptionSupport, Outcome, Part, Request,
 };
 
 /// Only a broken model takes this long for anything.
@@ -275,7 +275,7 @@ pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
 /// A request whose prompt counts `length` tokens up from `first`.
 pub(crate) fn request(first: u32, length: u32) -> Request {
     let options = GenerateOptions { seed: Some(7.0), ..GenerateOptions::default() };
-    let built = options.build(u32::MAX, 0).expect("the defaults");
+    let built = options.build(&OptionSupport::default(), u32::MAX, 0).expect("the defaults");
     Request { prompt: (first..first + length).collect(), ..built }
 }
 

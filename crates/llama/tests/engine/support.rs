@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use llama_cpp_sys_2 as sys;
 use rkllmjs_core::{
-    Adapters, Batch, Engine, Error, GenerateOptions, Run, Sampled, SequenceId, Sink, Special, StepOutcome,
-    Token, TokenLogprob, Tokenizer,
+    Adapters, Batch, Engine, Error, GenerateOptions, Opening, Run, Sampled, SequenceId, Sink, Special,
+    StepOutcome, Token, TokenLogprob, Tokenizer,
 };
 use rkllmjs_llama::{EngineOptions, KvType, LlamaEngine, LoadOptions, Model, Pooling};
 use rkllmjs_synthetic::{Kind, Options};
@@ -145,10 +145,12 @@ impl Bench {
         seed: u32,
         prompt: &[Token],
     ) -> Result<SequenceId, Error> {
-        let request = options.build(self.model.vocabulary_size(), seed)?;
+        let request = options.build(&self.engine.limits().options, self.model.vocabulary_size(), seed)?;
         self.opened += 1;
         let id = SequenceId(self.opened);
-        self.engine.open(id, &request.sampling, prompt, request.logprobs)?;
+        let opening =
+            Opening { sampling: &request.sampling, prompt, logprobs: request.logprobs, native: None };
+        self.engine.open(id, opening)?;
         Ok(id)
     }
 

@@ -1,5 +1,7 @@
-use super::ScriptedEngine;
-use crate::{AbortSwitch, Batch, Engine, Error, Limits, Sampling, SequenceId, Sink, StepOutcome, Token};
+use crate::worker::closed;
+use crate::{
+    AbortSwitch, Batch, Engine, Error, Limits, Opening, OptionSupport, SequenceId, Sink, StepOutcome,
+};
 
 /// What stands in for an engine that must not be called any more.
 #[derive(Debug)]
@@ -7,7 +9,15 @@ pub(crate) struct Gone(Limits);
 
 impl Default for Gone {
     fn default() -> Self {
-        Self(ScriptedEngine::small())
+        Self(Limits {
+            sequences: 1,
+            context: 1,
+            cells: 1,
+            batch: 1,
+            rolls_back: true,
+            worth_stopping: u32::MAX,
+            options: OptionSupport::default(),
+        })
     }
 }
 
@@ -20,12 +30,12 @@ impl Engine for Gone {
         AbortSwitch::default()
     }
 
-    fn open(&mut self, _: SequenceId, _: &Sampling, _: &[Token], _: Option<u32>) -> Result<(), Error> {
-        Err(crate::worker::closed())
+    fn open(&mut self, _: SequenceId, _: Opening<'_>) -> Result<(), Error> {
+        Err(closed())
     }
 
     fn step(&mut self, _: &Batch<'_>, _: &mut dyn Sink) -> Result<StepOutcome, Error> {
-        Err(crate::worker::closed())
+        Err(closed())
     }
 
     fn park(&mut self, _: SequenceId) {}

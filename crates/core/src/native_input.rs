@@ -1,0 +1,40 @@
+use std::path::PathBuf;
+
+/// What an engine that reads prompts itself is given, and what it alone knows to do with one.
+///
+/// The request's `prompt` then only says how many tokens it is counted as.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NativeInput {
+    /// What to read.
+    pub content: NativeContent,
+    /// Who speaks: `user` or `tool`; `None` is the engine's default.
+    pub role: Option<String>,
+    /// Whether the engine's own template asks the model to think first.
+    pub thinking: bool,
+    /// What becomes of the turn afterwards.
+    pub history: History,
+    /// Where to save the cache of the prompt once it is computed.
+    pub save_cache: Option<PathBuf>,
+}
+
+/// What an engine that reads prompts itself reads.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum NativeContent {
+    /// The tokens of the request's prompt.
+    #[default]
+    Tokens,
+    /// Text, which goes through the engine's own template and vocabulary.
+    Text(String),
+    /// Vectors in place of tokens, one after the other.
+    Embeddings(Vec<f32>),
+}
+
+/// Whether an engine keeps a conversation on its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum History {
+    /// Every request brings all it needs.
+    #[default]
+    Forget,
+    /// The engine appends this turn to the ones before it.
+    Keep,
+}
