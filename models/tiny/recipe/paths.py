@@ -12,6 +12,7 @@ MODEL = RECIPE.parent
 BUILD = RECIPE / "build"
 
 TOKENIZER = MODEL / "tokenizer.json"
+TOKENIZER_CONFIG = MODEL / "tokenizer_config.json"
 TEMPLATE = MODEL / "template.jinja"
 HELDOUT = MODEL / "heldout.jsonl"
 CHUNKS = BUILD / "chunks"

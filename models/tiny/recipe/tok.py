@@ -1,6 +1,6 @@
 """Tokenizer: byte-level BPE with llama.cpp's "qwen2" pre-tokenizer.
 
-    python tok.py      # writes ../tokenizer.json and prints the text lengths per skill
+    python tok.py      # writes ../tokenizer.json and ../tokenizer_config.json, prints the text lengths per skill
 
 A word gets the same tokens with and without a space in front of it, so copying
 into quotes or JSON needs no second spelling.  Hence two steps:
@@ -17,7 +17,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 
 import chat
 import synth
-from paths import TOKENIZER
+from paths import TEMPLATE, TOKENIZER, TOKENIZER_CONFIG
 
 # What llama.cpp applies for tokenizer.ggml.pre = "qwen2".
 QWEN2_SPLIT = (
@@ -85,6 +85,21 @@ def build() -> Tokenizer:
     return tokenizer
 
 
+def configuration() -> dict[str, object]:
+    """What the GGUF files say about the tokenizer besides its vocabulary, under the names of Hugging Face."""
+    return {
+        "add_bos_token": False,
+        "add_eos_token": False,
+        "bos_token": chat.END_OF_TEXT,
+        "clean_up_tokenization_spaces": False,
+        "eos_token": chat.END,
+        "model_max_length": 1024,
+        "pad_token": chat.END_OF_TEXT,
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "chat_template": TEMPLATE.read_text().rstrip("\n"),
+    }
+
+
 def load() -> Tokenizer:
     return Tokenizer.from_file(str(TOKENIZER))
 
@@ -101,6 +116,7 @@ def print_lengths(tokenizer: Tokenizer, count: int = 3000) -> None:
 def main() -> None:
     tokenizer = build()
     tokenizer.save(str(TOKENIZER))
+    TOKENIZER_CONFIG.write_text(json.dumps(configuration(), indent=2, ensure_ascii=False) + "\n")
     print("template and render agree on", chat.check_template(), "conversations")
     print_lengths(tokenizer)
 
