@@ -132,7 +132,7 @@ fn can_choose(engine: &dyn Engine, option: &str) -> bool {
 }
 
 fn opening<'a>(sampling: &'a Sampling, prompt: &'a [Token], logprobs: Option<u32>) -> Opening<'a> {
-    Opening { sampling, prompt, logprobs, native: None }
+    Opening { sampling, prompt, logprobs, max_tokens: None, native: None }
 }
 
 /// Opens a sequence, with the log probabilities that tell a near tie where the engine has them.

@@ -2,7 +2,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::{Adapters, Error, NativeInput, OptionSupport, Sampling, Token, TokenLogprob};
+use crate::{
+    Adapters, Error, NativeCall, NativeInput, NativeReply, OptionSupport, Sampling, Token, TokenLogprob,
+};
 
 /// Names a sequence between scheduler and engine. Never reused while a model lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -141,6 +143,8 @@ pub struct Opening<'a> {
     pub prompt: &'a [Token],
     /// How many alternatives to report with each log probability, if any are wanted.
     pub logprobs: Option<u32>,
+    /// Most tokens of the answer. The scheduler ends it there; an engine may plan for it.
+    pub max_tokens: Option<u32>,
     /// What to read in place of the prompt's tokens, and what else this engine alone knows.
     pub native: Option<&'a NativeInput>,
 }
@@ -190,6 +194,16 @@ pub trait Engine: Send {
     fn embed(&mut self, inputs: &[Vec<Token>]) -> Result<Vec<Vec<f32>>, Error> {
         let _ = inputs;
         Err(Error::new(crate::ErrorCode::Unsupported, "this engine makes no embeddings"))
+    }
+
+    /// Does what only engines with caches and templates of their own can do.
+    ///
+    /// # Errors
+    ///
+    /// `unsupported` by every other engine; whatever is wrong with the call.
+    fn native(&mut self, call: NativeCall) -> Result<NativeReply, Error> {
+        let _ = call;
+        Err(Error::new(crate::ErrorCode::Unsupported, "only models on an NPU can do this"))
     }
 
     /// Loads an adapter under a name.

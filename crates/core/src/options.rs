@@ -41,6 +41,23 @@ impl OptionFact {
     ) -> Self {
         Self { name, default, min, max, whole: true, meaning }
     }
+
+    /// A value within the row's range.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-request` naming the option.
+    pub fn check(&self, value: f64) -> Result<f64, Error> {
+        if self.whole && value.fract() != 0.0 {
+            return Err(Error::option(self.name, format!("must be a whole number, got {value}")));
+        }
+        // Written so that NaN, which is in no range, fails too.
+        if !(value >= self.min && value <= self.max) {
+            let message = format!("must be between {} and {}, got {value}", self.min, self.max);
+            return Err(Error::option(self.name, message));
+        }
+        Ok(value)
+    }
 }
 
 const U32_MAX: f64 = 4_294_967_295.0;
@@ -388,15 +405,7 @@ fn number(name: &'static str, value: Option<f64>, default: f64) -> Result<f64, E
     let Some(fact) = fact(name) else {
         return Err(Error::option(name, "is not a numeric option"));
     };
-    if fact.whole && value.fract() != 0.0 {
-        return Err(Error::option(name, format!("must be a whole number, got {value}")));
-    }
-    // Written so that NaN, which is in no range, fails too.
-    if !(value >= fact.min && value <= fact.max) {
-        let message = format!("must be between {} and {}, got {value}", fact.min, fact.max);
-        return Err(Error::option(name, message));
-    }
-    Ok(value)
+    fact.check(value)
 }
 
 fn float(name: &'static str, value: Option<f64>, default: f32) -> Result<f32, Error> {

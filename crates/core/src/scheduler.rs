@@ -469,6 +469,7 @@ fn open(sequence: &mut Sequence, engine: &mut dyn Engine) -> Result<(), Error> {
         sampling: &sampling,
         prompt: &request.prompt,
         logprobs: request.logprobs,
+        max_tokens: request.max_tokens,
         native: request.native.as_deref(),
     };
     engine.open(sequence.id, opening)?;

@@ -276,7 +276,7 @@ impl Engine for LlamaEngine {
     fn open(&mut self, sequence: SequenceId, opening: Opening<'_>) -> Result<(), Error> {
         self.log_from_this_thread();
         self.context()?;
-        let Opening { sampling, prompt, logprobs, native } = opening;
+        let Opening { sampling, prompt, logprobs, native, .. } = opening;
         if native.is_some() {
             return Err(Error::unsupported("prompt", "must be text or tokens for this engine"));
         }

@@ -148,8 +148,13 @@ impl Bench {
         let request = options.build(&self.engine.limits().options, self.model.vocabulary_size(), seed)?;
         self.opened += 1;
         let id = SequenceId(self.opened);
-        let opening =
-            Opening { sampling: &request.sampling, prompt, logprobs: request.logprobs, native: None };
+        let opening = Opening {
+            sampling: &request.sampling,
+            prompt,
+            logprobs: request.logprobs,
+            max_tokens: request.max_tokens,
+            native: None,
+        };
         self.engine.open(id, opening)?;
         Ok(id)
     }

@@ -1,0 +1,552 @@
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rkllmjs_core::{
+    AbortSwitch, Adapters, Batch, ClearCache, Engine, Error, ErrorCode, History, Limits, NativeCall,
+    NativeContent, NativeInput, NativeReply, Opening, Run, Sampled, SequenceId, Sink, Special, StepOutcome,
+    Token, Tokenizer,
+};
+
+use crate::library::{Abi, Library};
+use crate::sampling::{handle_sampling, option_support};
+use crate::session::{
+    Content, Event, Exchange, Floats, HandleSampling, Mode, Perf, RunRequest, Session, SessionSettings, Wait,
+};
+
+/// How long the runtime may be silent while it computes. The longest known prompts take a minute.
+const SILENCE_MOST: Duration = Duration::from_secs(300);
+
+/// What stands for the token that ended an answer: most runtimes do not say which one it was.
+const UNKNOWN_END: Token = 0;
+
+/// How an engine over the runtime is set up. Numbers must have been checked.
+#[derive(Clone)]
+pub struct EngineOptions {
+    /// How the model is opened.
+    pub session: SessionSettings,
+    /// Numbers in one vector of a token, where it is known: what vectors given as a prompt are cut by.
+    pub embedding_length: Option<u32>,
+    /// The model's vocabulary, where it is known. Text is then put together from it: the runtime keeps the
+    /// bytes of an incomplete character to itself, and loses them when an answer is interrupted there.
+    pub tokenizer: Option<Arc<dyn Tokenizer>>,
+}
+
+impl std::fmt::Debug for EngineOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineOptions").field("session", &self.session).finish_non_exhaustive()
+    }
+}
+
+/// What the engine knows of an open sequence.
+#[derive(Debug)]
+struct Open {
+    sampling: HandleSampling,
+    native: Option<NativeInput>,
+    /// Tokens of its prompt.
+    prompt: usize,
+    /// Most tokens of its answer.
+    max_tokens: Option<u32>,
+    /// Its tokens up to where the scheduler has got.
+    tokens: Vec<Token>,
+}
+
+impl Open {
+    /// How many tokens its answer may still have.
+    fn left(&self) -> Option<u32> {
+        let made = count(self.tokens.len().saturating_sub(self.prompt));
+        self.max_tokens.map(|most| most.saturating_sub(made).max(1))
+    }
+
+    /// Whether its answer can be taken up again by sending all its tokens.
+    fn is_resumable(&self) -> bool {
+        let plain = |native: &NativeInput| {
+            native.content == NativeContent::Tokens && native.history == History::Forget
+        };
+        self.native.as_ref().is_none_or(plain)
+    }
+}
+
+/// The run under way.
+#[derive(Debug, Clone, Copy)]
+struct Active {
+    sequence: SequenceId,
+    /// How many tokens the sequence had when its last token was asked for.
+    length: usize,
+}
+
+/// An adapter the runtime has loaded. It cannot unload one.
+#[derive(Debug, Clone, PartialEq)]
+struct LoadedAdapter {
+    name: CString,
+    scale: f32,
+}
+
+/// The NPU's runtime behind the [`Engine`] trait: one sequence at a time, which it samples itself.
+pub struct RkllmEngine {
+    session: Session,
+    limits: Limits,
+    embedding_length: Option<u32>,
+    tokenizer: Option<Arc<dyn Tokenizer>>,
+    per_run_sampling: bool,
+    handle_sampling: HandleSampling,
+    open: HashMap<SequenceId, Open>,
+    active: Option<Active>,
+    /// Tokens that the runtime has in its cache, as far as they are known.
+    cached: Vec<Token>,
+    adapters: BTreeMap<String, LoadedAdapter>,
+    active_adapter: Option<String>,
+    switch: AbortSwitch,
+}
+
+impl std::fmt::Debug for RkllmEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RkllmEngine").field("session", &self.session).finish_non_exhaustive()
+    }
+}
+
+impl RkllmEngine {
+    /// Opens a model. Blocks for as long as the runtime takes.
+    ///
+    /// # Errors
+    ///
+    /// `model-invalid` if the runtime refuses the file.
+    pub fn new(library: &'static Library, options: EngineOptions) -> Result<Self, Error> {
+        let EngineOptions { session: settings, embedding_length, tokenizer } = options;
+        let exchange = Arc::new(Exchange::default());
+        let waker = Arc::clone(&exchange);
+        let per_run_sampling = library.abi == Abi::V13;
+        let limits = Limits {
+            sequences: 1,
+            context: settings.context,
+            cells: settings.context,
+            batch: settings.context,
+            rolls_back: true,
+            worth_stopping: 1,
+            options: option_support(library.abi, &settings),
+        };
+        let handle_sampling = settings.sampling;
+        Ok(Self {
+            session: Session::open(library, settings, exchange)?,
+            limits,
+            embedding_length,
+            tokenizer,
+            per_run_sampling,
+            handle_sampling,
+            open: HashMap::new(),
+            active: None,
+            cached: Vec::new(),
+            adapters: BTreeMap::new(),
+            active_adapter: None,
+            switch: AbortSwitch::waking(move || waker.wake()),
+        })
+    }
+
+    /// Ends the run under way.
+    fn stop(&mut self) -> Result<(), Error> {
+        self.active = None;
+        self.session.stop()
+    }
+
+    /// The adapter of a batch: the runtime knows one a run, at the scale it was loaded with.
+    fn adapter(&self, wanted: &Adapters) -> Result<Option<CString>, Error> {
+        match wanted.as_slice() {
+            [] => Ok(None),
+            [(name, scale)] => {
+                let loaded = self
+                    .adapters
+                    .get(name)
+                    .ok_or_else(|| Error::option("lora", format!("names {name:?}, which is not loaded")))?;
+                if loaded.scale != *scale {
+                    let message = format!(
+                        "must give {name:?} the scale it was loaded with ({}), got {scale}: the NPU runtime fixes it",
+                        loaded.scale
+                    );
+                    return Err(Error::unsupported("lora", message));
+                }
+                Ok(Some(loaded.name.clone()))
+            }
+            more => {
+                let message =
+                    format!("must name one adapter, got {}: the NPU runtime takes one a run", more.len());
+                Err(Error::unsupported("lora", message))
+            }
+        }
+    }
+
+    /// Whether the run under way was asked for no more tokens than it has given. It then ends by itself and
+    /// leaves its cache to the next one.
+    fn has_given_all(&self, sequence: SequenceId) -> bool {
+        let last = self.open.get(&sequence).and_then(Open::left) == Some(1);
+        self.per_run_sampling && last && self.active.is_some_and(|active| active.sequence == sequence)
+    }
+
+    /// Whether the run under way gives the token after `run`.
+    fn goes_on(&self, run: &Run<'_>, adapters: &Adapters) -> bool {
+        let adapter = adapters.first().map(|(name, _)| name);
+        self.active_adapter.as_ref() == adapter
+            && self
+                .active
+                .is_some_and(|active| active.sequence == run.sequence && active.length == run.start as usize)
+            && run.tokens.len() == 1
+            && run.tokens.last() == self.cached.last()
+            && self.session.is_running()
+    }
+
+    /// Starts a run for all tokens of a sequence.
+    fn start(&mut self, sequence: SequenceId, adapters: &Adapters, sink: &mut dyn Sink) -> Result<(), Error> {
+        let adapter = self.adapter(adapters)?;
+        self.change_adapter(adapters)?;
+        let open = self.open.get(&sequence).ok_or_else(|| unknown(sequence))?;
+        if !open.is_resumable() && open.tokens.len() > open.prompt {
+            let message = "the answer was interrupted, and the NPU runtime can only take up again what it was \
+                           given as tokens";
+            return Err(Error::new(ErrorCode::Unavailable, message));
+        }
+        if !self.session.is_cache_known() {
+            self.cached.clear();
+        }
+        let native = open.native.clone().unwrap_or_default();
+        let content = content(&native, &open.tokens, self.embedding_length)?;
+        if open.is_resumable() {
+            let cached = self.cached.iter().zip(&open.tokens).take_while(|(have, want)| have == want).count();
+            // The last token is always computed, because it gives the next one.
+            let cached = cached.min(open.tokens.len().saturating_sub(1));
+            sink.prompt(sequence, count(open.tokens.len()), count(cached));
+            self.cached.clone_from(&open.tokens);
+        } else {
+            self.cached.clear();
+        }
+        let request = RunRequest {
+            content,
+            role: native.role.as_deref().map(|role| c_string("role", role)).transpose()?,
+            thinking: native.thinking,
+            mode: Mode::Generate,
+            save_cache: native.save_cache.as_deref().map(|path| c_path("prompt_cache", path)).transpose()?,
+            adapter,
+            sampling: if self.per_run_sampling { open.sampling } else { self.handle_sampling },
+            max_tokens: open.left().unwrap_or(self.limits.context),
+            keep_history: native.history == History::Keep,
+        };
+        self.session.start(request)
+    }
+
+    /// Ends the run under way; what was computed under another adapter is of no use under this one.
+    fn change_adapter(&mut self, adapters: &Adapters) -> Result<(), Error> {
+        self.stop()?;
+        let wanted = adapters.first().map(|(name, _)| name.clone());
+        if self.active_adapter != wanted {
+            self.cached.clear();
+            self.session.call(|handle| handle.clear_cache(ClearCache::All))??;
+            self.active_adapter = wanted;
+        }
+        Ok(())
+    }
+
+    /// Waits for the token that was asked for.
+    fn take(&mut self, sequence: SequenceId, sink: &mut dyn Sink) -> Result<StepOutcome, Error> {
+        let switch = &self.switch;
+        let wait = Wait { most: SILENCE_MOST, give_up: &|| switch.is_thrown() };
+        match self.session.next(&wait) {
+            Some(Event::Token { token, text }) => {
+                let token = Token::try_from(token).unwrap_or(0);
+                self.cached.push(token);
+                let length = self.open.get(&sequence).map_or(0, |open| open.tokens.len());
+                self.active = Some(Active { sequence, length });
+                let Some(tokenizer) = &self.tokenizer else {
+                    sink.token(sequence, Sampled { token, bytes: &text, end: false, logprob: None });
+                    return Ok(StepOutcome::Done);
+                };
+                let end = tokenizer.is_end(token) && !self.limits.options.defaults.ignore_end;
+                if end {
+                    // Some runtimes give the token that ends an answer before they say that it has ended.
+                    self.active = None;
+                    self.session.drain();
+                }
+                let bytes = tokenizer.piece(token, Special::default());
+                let token = if end { UNKNOWN_END } else { token };
+                sink.token(sequence, Sampled { token, bytes: &bytes, end, logprob: None });
+            }
+            Some(Event::Finished(perf)) => {
+                self.active = None;
+                self.count_prompt(sequence, perf, sink)?;
+                sink.token(sequence, Sampled { token: UNKNOWN_END, bytes: &[], end: true, logprob: None });
+            }
+            Some(Event::Returned(0)) => {
+                self.active = None;
+                sink.token(sequence, Sampled { token: UNKNOWN_END, bytes: &[], end: true, logprob: None });
+            }
+            Some(Event::Failed) => {
+                self.stop()?;
+                sink.failed(sequence, failed("reports an error in the middle of the answer"));
+            }
+            Some(Event::Returned(status)) => {
+                self.active = None;
+                self.cached.clear();
+                sink.failed(sequence, failed(&format!("refuses the prompt (status {status})")));
+            }
+            Some(Event::Numbers(_)) => {
+                self.stop()?;
+                sink.failed(sequence, failed("gave numbers instead of a token"));
+            }
+            None if self.switch.is_thrown() => {
+                self.stop()?;
+                self.cached.clear();
+                return Ok(StepOutcome::Aborted);
+            }
+            None => {
+                self.stop()?;
+                self.cached.clear();
+                let silent = format!("has said nothing for {} s", SILENCE_MOST.as_secs());
+                sink.failed(sequence, failed(&silent));
+            }
+        }
+        Ok(StepOutcome::Done)
+    }
+
+    /// Says how many tokens a prompt had that the runtime read itself.
+    fn count_prompt(
+        &mut self,
+        sequence: SequenceId,
+        perf: Option<Perf>,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Error> {
+        let is_counted = self.open.get(&sequence).is_none_or(Open::is_resumable);
+        let (Some(perf), false) = (perf, is_counted) else { return Ok(()) };
+        let computed = u32::try_from(perf.prefill_tokens).unwrap_or(0);
+        let made = u32::try_from(perf.generate_tokens).unwrap_or(0);
+        // All that is cached but the answer; the runtime's own count leaves out what was cached before.
+        let held = self.session.call(|handle| handle.cache_size())?.unwrap_or(0);
+        let tokens = held.saturating_sub(made).max(computed);
+        sink.prompt(sequence, tokens, tokens - computed);
+        Ok(())
+    }
+
+    /// A run that gives numbers for every token of `input` instead of an answer.
+    fn numbers(&mut self, input: &[Token], mode: Mode) -> Result<Floats, Error> {
+        self.stop()?;
+        self.cached.clear();
+        if input.is_empty() || input.len() >= self.limits.context as usize {
+            return Err(Error::context_exceeded(input.len(), self.limits.context));
+        }
+        self.session.start(RunRequest {
+            content: Content::Tokens(input.iter().map(|token| token.cast_signed()).collect()),
+            role: None,
+            thinking: false,
+            mode,
+            adapter: None,
+            save_cache: None,
+            sampling: self.handle_sampling,
+            max_tokens: 1,
+            keep_history: false,
+        })?;
+        let switch = self.switch.clone();
+        let wait = Wait { most: SILENCE_MOST, give_up: &|| switch.is_thrown() };
+        let mut numbers = None;
+        loop {
+            match self.session.next(&wait) {
+                Some(Event::Numbers(floats)) => numbers = Some(floats),
+                Some(Event::Token { .. }) => self.session.ask(),
+                Some(Event::Finished(_)) => {}
+                Some(Event::Returned(0)) => break,
+                Some(Event::Failed) => return self.stop().and(Err(failed("reports an error"))),
+                Some(Event::Returned(status)) => {
+                    return Err(failed(&format!("refuses the text (status {status})")));
+                }
+                None => return self.stop().and(Err(failed("does not answer"))),
+            }
+        }
+        numbers.ok_or_else(|| failed("gave no numbers: the model may not be converted for this"))
+    }
+
+    /// The hidden state of the last token of `input`.
+    fn vector(&mut self, input: &[Token]) -> Result<Vec<f32>, Error> {
+        let Floats { values, row } = self.numbers(input, Mode::HiddenStates)?;
+        let last = values.chunks_exact(row.max(1)).next_back();
+        last.map(<[f32]>::to_vec).ok_or_else(|| failed("gave no hidden states"))
+    }
+}
+
+impl Engine for RkllmEngine {
+    fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn abort_switch(&self) -> AbortSwitch {
+        self.switch.clone()
+    }
+
+    fn open(&mut self, sequence: SequenceId, opening: Opening<'_>) -> Result<(), Error> {
+        let sampling = handle_sampling(opening.sampling, &self.limits.options)?;
+        if opening.logprobs.is_some() {
+            return Err(Error::unsupported("logprobs", "is not something the NPU runtime reports"));
+        }
+        if let Some(wrong) = opening.prompt.iter().find(|&&token| token > i32::MAX.cast_unsigned()) {
+            return Err(Error::option("prompt", format!("has token {wrong}, which is none")));
+        }
+        let native = opening.native.cloned();
+        let prompt = opening.prompt.len();
+        let max_tokens = opening.max_tokens;
+        self.open.insert(sequence, Open { sampling, native, prompt, max_tokens, tokens: Vec::new() });
+        Ok(())
+    }
+
+    fn step(&mut self, batch: &Batch<'_>, sink: &mut dyn Sink) -> Result<StepOutcome, Error> {
+        let [run] = batch.runs.as_slice() else {
+            return Err(Error::new(ErrorCode::Internal, "the NPU runtime runs one sequence at a time"));
+        };
+        if self.switch.is_thrown() {
+            return Ok(StepOutcome::Aborted);
+        }
+        let goes_on = self.goes_on(run, &batch.adapters);
+        let open = self.open.get_mut(&run.sequence).ok_or_else(|| unknown(run.sequence))?;
+        open.tokens.truncate(run.start as usize);
+        open.tokens.extend_from_slice(run.tokens);
+        if !run.sample {
+            // The runtime reads a prompt in one piece, when its answer is wanted.
+            return Ok(StepOutcome::Done);
+        }
+        if goes_on {
+            self.session.ask();
+        } else if let Err(error) = self.start(run.sequence, &batch.adapters, sink) {
+            if error.code == ErrorCode::EngineFailed {
+                return Err(error);
+            }
+            sink.failed(run.sequence, error);
+            return Ok(StepOutcome::Done);
+        }
+        let outcome = self.take(run.sequence, sink);
+        if let (Ok(StepOutcome::Aborted), Some(open)) = (&outcome, self.open.get_mut(&run.sequence)) {
+            open.tokens.truncate(run.start as usize);
+        }
+        outcome
+    }
+
+    fn park(&mut self, sequence: SequenceId) {
+        if self.active.is_some_and(|active| active.sequence == sequence) {
+            // A runtime that does not stop shows at the next step.
+            let _ = self.stop();
+        }
+        if let Some(open) = self.open.get_mut(&sequence) {
+            open.tokens.clear();
+        }
+    }
+
+    fn release(&mut self, sequence: SequenceId) {
+        if self.has_given_all(sequence) {
+            self.active = None;
+            self.session.drain();
+        }
+        self.park(sequence);
+        self.open.remove(&sequence);
+    }
+
+    fn embed(&mut self, inputs: &[Vec<Token>]) -> Result<Vec<Vec<f32>>, Error> {
+        self.switch.reset();
+        inputs.iter().map(|input| self.vector(input)).collect()
+    }
+
+    fn native(&mut self, call: NativeCall) -> Result<NativeReply, Error> {
+        self.switch.reset();
+        self.active = None;
+        let rows = |Floats { values, row }| NativeReply::Rows { values, row };
+        match call {
+            NativeCall::HiddenStates(tokens) => return self.numbers(&tokens, Mode::HiddenStates).map(rows),
+            NativeCall::Logits(tokens) => return self.numbers(&tokens, Mode::Logits).map(rows),
+            NativeCall::CacheSize => {
+                return self.session.call(|handle| handle.cache_size())?.map(NativeReply::Count);
+            }
+            NativeCall::LoadPromptCache(path) => {
+                let path = c_path("path", &path)?;
+                self.cached.clear();
+                self.session.call(move |handle| handle.load_prompt_cache(path))??;
+            }
+            NativeCall::ReleasePromptCache => {
+                self.cached.clear();
+                self.session.call(|handle| handle.release_prompt_cache())??;
+            }
+            NativeCall::ClearCache(what) => {
+                self.cached.clear();
+                self.session.call(move |handle| handle.clear_cache(what))??;
+            }
+            NativeCall::SetChatTemplate([system, prefix, postfix]) => {
+                let pieces = [
+                    c_string("system_prompt", &system)?,
+                    c_string("prefix", &prefix)?,
+                    c_string("postfix", &postfix)?,
+                ];
+                self.session.call(move |handle| handle.set_chat_template(pieces))??;
+            }
+            NativeCall::SetFunctionTools([system, tools, response]) => {
+                let texts = [
+                    c_string("system_prompt", &system)?,
+                    c_string("tools", &tools)?,
+                    c_string("response_tag", &response)?,
+                ];
+                self.session.call(move |handle| handle.set_function_tools(texts))??;
+            }
+        }
+        Ok(NativeReply::Done)
+    }
+
+    fn load_adapter(&mut self, name: &str, path: &Path) -> Result<(), Error> {
+        if self.adapters.contains_key(name) {
+            let message = format!("{name:?} is taken by another adapter, and the NPU runtime unloads none");
+            return Err(Error::option("name", message));
+        }
+        let loaded = LoadedAdapter { name: c_string("name", name)?, scale: 1.0 };
+        let (file, c_name, scale) = (c_path("path", path)?, loaded.name.clone(), loaded.scale);
+        self.active = None;
+        self.session.call(move |handle| handle.load_adapter(file, c_name, scale))??;
+        self.adapters.insert(name.to_owned(), loaded);
+        Ok(())
+    }
+}
+
+fn content(native: &NativeInput, tokens: &[Token], embedding_length: Option<u32>) -> Result<Content, Error> {
+    match &native.content {
+        NativeContent::Tokens => {
+            Ok(Content::Tokens(tokens.iter().map(|token| token.cast_signed()).collect()))
+        }
+        NativeContent::Text(text) => Ok(Content::Text(c_string("prompt", text)?)),
+        NativeContent::Embeddings(values) => {
+            let length = embedding_length.filter(|&length| length > 0).ok_or_else(|| {
+                Error::unsupported(
+                    "prompt",
+                    "must be text or tokens: the length of this model's vectors is unknown; put its config.json \
+                     beside the file",
+                )
+            })? as usize;
+            if values.is_empty() || values.len() % length != 0 {
+                let message =
+                    format!("must hold whole vectors of {length} numbers, got {} numbers", values.len());
+                return Err(Error::option("prompt", message));
+            }
+            Ok(Content::Embeddings { values: values.clone(), rows: values.len() / length })
+        }
+    }
+}
+
+fn c_string(option: &'static str, text: &str) -> Result<CString, Error> {
+    CString::new(text).map_err(|_| Error::option(option, "must not contain a NUL character"))
+}
+
+fn c_path(option: &'static str, path: &Path) -> Result<CString, Error> {
+    CString::new(path.as_os_str().as_bytes())
+        .map_err(|_| Error::option(option, "must not contain a NUL character"))
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn unknown(sequence: SequenceId) -> Error {
+    Error::new(ErrorCode::Internal, format!("sequence {}: it was never opened", sequence.0))
+}
+
+fn failed(what: &str) -> Error {
+    Error::new(ErrorCode::EngineFailed, format!("the NPU runtime {what}"))
+}
