@@ -1,0 +1,11 @@
+//! The tests that hold for both families, and the driver they use.
+
+mod answers;
+mod child;
+mod defaults;
+mod driver;
+mod init;
+mod outputs;
+mod reference;
+mod running;
+mod traps;

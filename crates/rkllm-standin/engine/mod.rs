@@ -1,0 +1,6 @@
+//! The engine over this library: what every engine must do, and what becomes of a runtime's faults.
+
+mod child;
+mod contract;
+mod faults;
+mod model;
