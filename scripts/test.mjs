@@ -1,5 +1,7 @@
 // npm test: every check and every test. `npm test -- --only <step>` runs one step.
 import { parseArgs } from 'node:util'
+import { buildArm64 } from './arm64/build.mjs'
+import { testArm64, whyNotArm64 } from './arm64/test.mjs'
 import { build } from './build.mjs'
 import { canCheckDependencies, checkDependencies } from './checks/dependencies.mjs'
 import { checkGenerated } from './checks/generated.mjs'
@@ -19,8 +21,9 @@ const STEPS = [
   { name: 'format', run: checkFormat },
   { name: 'clippy', run: checkClippy },
   { name: 'rust', run: testRust },
-  { name: 'node', run: () => testNode(testFiles('', ['packaging'])) },
+  { name: 'node', run: () => testNode(testFiles('', ['arm64', 'packaging'])) },
   { name: 'packaging', run: () => testNode(testFiles('packaging')) },
+  { name: 'arm64', run: arm64 },
   { name: 'dependencies', run: dependencies },
 ]
 
@@ -36,6 +39,20 @@ function chosen(only) {
   const step = STEPS.find(({ name }) => name === only)
   if (!step) throw new Failure(`no step ${only}; there are ${STEPS.map(({ name }) => name).join(', ')}`)
   return [step]
+}
+
+/**
+ * Setting up and cross-building takes minutes and adds a foreign architecture to the system, so tests only do
+ * again what `npm run test:arm64` did here before.
+ */
+async function arm64() {
+  const reason = whyNotArm64()
+  if (reason === undefined) {
+    await buildArm64()
+    return testArm64()
+  }
+  say(`skipped: ${reason}`)
+  return { skipped: 1 }
 }
 
 /** Installing cargo-deny takes minutes, so tests only use it where it is; `npm run lint` installs it. */

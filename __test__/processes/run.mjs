@@ -13,15 +13,17 @@ export const isFull = process.env.RKLLMJS_SOAK === 'full'
 export const HANG_MS = 10_000
 
 /**
- * Runs `processes/<program>.mjs`. `onLine` hears what it prints, line by line, and may end it.
+ * Runs `processes/<program>.mjs`. `onLine` hears what it prints, line by line, and may end it. `node` is the
+ * command that stands for Node, where it is not this one.
  *
  * `end` is how it ended, as text: 'exit 0', 'SIGSEGV' or 'hang'. `lingeredMs` is the time between
  * its last line and its end.
  */
 export function run(program, args = [], options = {}) {
-  const { limitMs = HANG_MS, nodeOptions = [], onLine = () => {}, ...spawnOptions } = options
+  const { limitMs = HANG_MS, node = [process.execPath], nodeOptions = [], onLine = () => {}, ...spawnOptions } = options
+  const [command, ...before] = node
   const file = fileURLToPath(new URL(`${program}.mjs`, import.meta.url))
-  const child = spawn(process.execPath, [...nodeOptions, file, ...args.map(String)], {
+  const child = spawn(command, [...before, ...nodeOptions, file, ...args.map(String)], {
     stdio: ['ignore', 'pipe', 'pipe'],
     ...spawnOptions,
   })

@@ -15,6 +15,13 @@ export function findCompiler() {
   return found && { ...found, major: found.major(found.cxx) }
 }
 
+/** GCC for another platform, whose programs begin with that platform's name. */
+export function findCrossCompiler(tools) {
+  const compiler = { family: 'gcc', cc: `${tools}-gcc`, cxx: `${tools}-g++` }
+  if (!findProgram(compiler.cc) || !findProgram(compiler.cxx)) return undefined
+  return { ...compiler, major: askMajor(compiler.cxx) }
+}
+
 /** GCC 12 drops the stores before `ldtilecfg`: its AMX code ends in SIGILL. */
 export function compilesAmx({ family, major }) {
   return family === 'clang' ? major >= 19 : major >= 13

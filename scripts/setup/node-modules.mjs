@@ -2,16 +2,14 @@
 import { statSync } from 'node:fs'
 import { say } from '../command.mjs'
 import { inRepository } from '../repository.mjs'
-import { run } from '../run.mjs'
+import { runNpm } from './npm.mjs'
 
 /** Runs `npm ci` when node_modules is missing or older than the lock file. */
 export async function nodeModules() {
   const installed = modified('node_modules/.package-lock.json')
   if (installed !== undefined && installed >= modified('package-lock.json')) return
   say('npm ci')
-  const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ['npm']
-  const [program, ...before] = npm
-  await run(program, [...before, 'ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'])
+  await runNpm(['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'])
 }
 
 function modified(file) {

@@ -1,7 +1,7 @@
 // The programs and libraries a build needs from the system, and how to get them.
 import { existsSync } from 'node:fs'
 import { Failure, say } from '../command.mjs'
-import { read, run } from '../run.mjs'
+import { aptCandidate, aptInstall, aptUpdate } from './apt.mjs'
 import { hasLibclang } from './libclang.mjs'
 import { findProgram } from './program.mjs'
 
@@ -28,7 +28,8 @@ export async function systemPackages() {
     const packages = await aptPackages(missing)
     throw new Failure(`not root, so please run this and try again:\n\n    sudo apt-get install -y ${packages.join(' ')}\n`)
   }
-  await install(missing)
+  await aptUpdate()
+  await aptInstall(await aptPackages(missing))
   const still = missingNeeds()
   if (still.length > 0) throw new Failure(`still missing after the installation: ${still.map(({ what }) => what).join(', ')}`)
 }
@@ -41,24 +42,10 @@ function hasCxx() {
   return ['clang++-19', 'g++', 'clang++'].some(findProgram)
 }
 
-async function install(missing) {
-  const env = { DEBIAN_FRONTEND: 'noninteractive' }
-  const wait = ['-o', 'DPkg::Lock::Timeout=300']
-  say('apt-get update')
-  await run('apt-get', ['update', '-qq', ...wait], { env })
-  const packages = await aptPackages(missing)
-  say(`apt-get install ${packages.join(' ')}`)
-  await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...wait, ...packages], { env })
-}
-
 async function aptPackages(missing) {
   const packages = missing.map(({ apt }) => apt)
-  if (findProgram(PREFERRED_COMPILER) || !(await aptHas(PREFERRED_COMPILER))) return packages
+  if (findProgram(PREFERRED_COMPILER) || !(await aptCandidate(PREFERRED_COMPILER))) return packages
   return [...packages.filter((name) => !REPLACED_BY_PREFERRED.has(name)), PREFERRED_COMPILER]
-}
-
-async function aptHas(name) {
-  return /Candidate: (?!\(none\))/.test(await read('apt-cache', ['policy', name]))
 }
 
 function withoutApt(missing) {

@@ -1,0 +1,121 @@
+// What is cross-built for linux-arm64, in an arm64 Node under an emulated CPU.
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import path from 'node:path'
+import { before, describe, test } from 'node:test'
+import { promisify } from 'node:util'
+
+import { ADDON, ARM64, LIBRARIES } from '../../scripts/arm64/platform.mjs'
+import { ARM64 as MACHINES } from '../packaging/cpu-lines.mjs'
+import { run } from '../processes/run.mjs'
+import { CORTEX_A72, CORTEX_A76, runEmulated } from './emulated.mjs'
+
+const execute = promisify(execFile)
+
+/** What decides a greedy answer where two kernels differ: in batches 0.05, and here ten times that. */
+const FAR_FROM_A_TIE = 0.5
+const ALMOST_THE_SAME = 0.99
+const HERE_MS = 60_000
+
+describe('the file', () => {
+  test('computes with the dot product', async (t) => {
+    const count = `${ARM64.tools}-objdump --disassemble "$0" | grep --count --word-regexp sdot`
+    const { stdout } = await execute('/bin/sh', ['-c', count, ADDON])
+    t.diagnostic(`${stdout.trim()} sdot instructions`)
+    assert.ok(Number(stdout) > 0)
+  })
+
+  test('asks for no newer glibc than Debian 12 has', async (t) => {
+    const { stdout } = await execute(`${ARM64.tools}-objdump`, ['--dynamic-syms', ADDON], { maxBuffer: 1 << 26 })
+    const minors = Array.from(stdout.matchAll(/GLIBC_2\.(\d+)/g), ([, minor]) => Number(minor))
+    t.diagnostic(`GLIBC_2.${Math.max(...minors)}`)
+    assert.ok(Math.max(...minors) <= 36)
+  })
+})
+
+describe('on a Cortex-A76', () => {
+  let here
+  let there
+
+  before(async () => {
+    here = await report(run('../arm64/answers', [], { limitMs: HERE_MS }))
+    there = await report(runEmulated(CORTEX_A76, '../arm64/answers'))
+  })
+
+  test('it is arm64 that runs', () => assert.deepEqual([here.arch, there.arch], ['x64', 'arm64']))
+
+  test('the questions are far from near ties', () => {
+    for (const { prompt, narrowest } of [...here.answers, ...there.answers]) {
+      assert.ok(narrowest > FAR_FROM_A_TIE, `${prompt}: ${narrowest}`)
+    }
+  })
+
+  test('greedy answers are those of this machine', (t) => {
+    for (const { prompt, text } of there.answers) t.diagnostic(`${prompt} → ${text}`)
+    const said = ({ answers }) => answers.map(({ narrowest, ...answer }) => answer)
+    assert.deepEqual(said(there), said(here))
+  })
+
+  test('a stream, an abort, a seed and close() do what they do here', () => {
+    const done = ({ streamed, aborted, sampled, closed }) => ({ streamed, aborted, sampled, closed })
+    assert.deepEqual(done(there), done(here))
+    assert.equal(there.streamed.text, there.answers[0].text)
+    assert.deepEqual(there.aborted, { rejectsWithTheReason: true, hasPartialText: true })
+    assert.equal(there.sampled.sameForTheSameSeed, true)
+    assert.deepEqual(there.closed, { finishReason: 'cancelled', code: 'closed' })
+  })
+
+  test('embeddings point where they do here', (t) => {
+    const cosines = there.embeddings.map((vector, i) => cosine(vector, here.embeddings[i]))
+    t.diagnostic(`cosines ${cosines.map((value) => value.toFixed(6)).join(', ')}`)
+    assert.ok(cosines.every((value) => value > ALMOST_THE_SAME))
+    assert.ok(cosine(...there.embeddings) < Math.min(...cosines), 'the two texts differ')
+  })
+
+  // What each does is told in processes/endings.mjs.
+  for (const [way, delay] of [['exit', 0], ['for-await', 300], ['really-exit', 300], ['close', 0], ['load', 100]]) {
+    test(`a process ends: ${way}`, async () => {
+      const { end, stderr } = await runEmulated(CORTEX_A76, 'endings', [way, delay])
+      assert.equal(end, 'exit 7', stderr)
+    })
+  }
+})
+
+describe('the platform package', () => {
+  const loaded = async (cpu, machine) => (await runEmulated(cpu, '../arm64/platform-package', [MACHINES[machine].cpuinfo])).stdout
+
+  test('loads this flavour on RK3588', async () => {
+    assert.equal(await loaded(CORTEX_A76, 'RK3588 (Cortex-A55 and A76)'), `${path.basename(ADDON)}\n`)
+  })
+
+  test('asks for the baseline on RK3576, and never for this flavour', async () => {
+    const text = await loaded(CORTEX_A72, 'RK3576 (Cortex-A53 and A72)')
+    assert.match(text, /baseline/)
+    assert.doesNotMatch(text, /dotprod/)
+  })
+
+  test('must: a Cortex-A72 stops at the first dot product', async () => {
+    const { end, stdout } = await runEmulated(CORTEX_A72, '../arm64/answers')
+    assert.deepEqual({ end, stdout }, { end: 'SIGILL', stdout: '' })
+  })
+})
+
+describe('beside the addon', () => {
+  for (const { name, file } of LIBRARIES) {
+    test(`${name} opens`, async () => {
+      const { end, stdout, stderr } = await runEmulated(CORTEX_A76, '../arm64/library', [file])
+      assert.deepEqual({ end, stdout }, { end: 'exit 0', stdout: 'opened\n' }, stderr)
+    })
+  }
+})
+
+async function report(running) {
+  const { end, stdout, stderr } = await running
+  assert.equal(end, 'exit 0', stderr)
+  return JSON.parse(stdout)
+}
+
+function cosine(one, other) {
+  const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0)
+  return dot(one, other) / Math.sqrt(dot(one, one) * dot(other, other))
+}
