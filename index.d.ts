@@ -42,6 +42,10 @@ export declare class NativeModel {
   attach(onNews: (arg: string) => unknown): void
   /** Starts an answer to a raw prompt. */
   generate(prompt: string | Uint32Array, options: NativeGenerateOptions): NativeResult<NativeGeneration>
+  /** Starts an answer to a prompt that the engine reads itself. */
+  generateNative(tokens: Uint32Array, prompt: NativePrompt, options: NativeGenerateOptions): NativeResult<NativeGeneration>
+  /** Does what only an engine with caches and templates of its own can do; `call` is JSON. */
+  callNative(call: string, tokens: Uint32Array): Promise<NativeCallReply | NativeError>
   /** Starts an answer to a conversation, given as JSON. */
   chat(messages: string, chatOptions: string, options: NativeGenerateOptions): NativeResult<NativeGeneration>
   /** The tokens of a text. */
@@ -71,6 +75,14 @@ export declare function inspect(path: string): Promise<string | NativeError>
 
 /** Makes a load ready; it begins with `promise()`. */
 export declare function loadModel(path: string, options: NativeLoadOptions, onProgress?: ((arg: number) => unknown) | undefined | null, onLog?: ((arg0: string, arg1: string) => unknown) | undefined | null): NativeLoading
+
+/** What a call to the NPU's runtime gives. */
+export interface NativeCallReply {
+  /** Rows of `row` numbers, one after the other. */
+  values?: Float32Array
+  row?: number
+  count?: number
+}
 
 /** Vectors of several texts. */
 export interface NativeEmbeddings {
@@ -156,6 +168,41 @@ export interface NativeLoadOptions {
   chatTemplate?: string
   embedding?: boolean
   pooling?: string
+  engine?: string
+  npu?: NativeNpuOptions
+}
+
+/** Load options that only models on an NPU have; every range is checked behind this border. */
+export interface NativeNpuOptions {
+  libraryPath?: string
+  addonFolder?: string
+  runtimeVersion?: string
+  maxNewTokens?: number
+  npuDomain?: number
+  cpuMask?: number
+  embedFlash?: boolean
+  nKeep?: number
+  skipSpecialToken?: boolean
+  ignoreEosToken?: boolean
+  temperature?: number
+  topK?: number
+  topP?: number
+  repeatPenalty?: number
+  frequencyPenalty?: number
+  presencePenalty?: number
+  mirostat?: number
+  mirostatTau?: number
+  mirostatEta?: number
+}
+
+/** A prompt that the NPU's runtime reads itself. */
+export interface NativePrompt {
+  text?: string
+  embeddings?: Float32Array
+  role?: string
+  thinking?: boolean
+  keepHistory?: boolean
+  saveCache?: string
 }
 
 /** A look at the work going on. */

@@ -6,7 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 import { RkllmError } from '../dist/error.js'
-import { LlamaModel } from '../dist/model.js'
+import { LlamaModel } from '../dist/llama-model.js'
 import { MockModel, nativeError } from './mock/native.mjs'
 
 // Any of these would be a failure of every test below.

@@ -3,7 +3,7 @@ import { after, describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 
 import { RkllmError } from '../dist/error.js'
-import { LlamaModel } from '../dist/model.js'
+import { LlamaModel } from '../dist/llama-model.js'
 import { loadNative } from '../dist/native-load.js'
 import { MockModel, nativeError } from './mock/native.mjs'
 
@@ -336,7 +336,7 @@ describe('loading', () => {
         return { promise: () => promise, cancel: () => (state.cancels += 1) }
       },
     })
-    return { state, load: (path, options) => loadNative(path, options, binding) }
+    return { state, load: (path, options) => loadNative(path, options, undefined, binding) }
   }
 
   test('hands the options over and resolves to the model', async () => {

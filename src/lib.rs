@@ -19,6 +19,7 @@ pub mod generation;
 pub mod load;
 /// A running model.
 pub mod model;
+mod npu;
 /// Options as JavaScript writes them.
 pub mod options;
 /// News for JavaScript, many at once.

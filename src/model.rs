@@ -13,6 +13,7 @@ use crate::deferred::promise;
 use crate::environment::Environment;
 use crate::error::{NativeResult, as_value};
 use crate::generation::NativeGeneration;
+use crate::npu::{self, NativeCallReply, NativePrompt};
 use crate::options::NativeGenerateOptions;
 use crate::ready::ReadyQueue;
 use napi::threadsafe_function::UnknownReturnValue;
@@ -101,6 +102,35 @@ impl NativeModel {
             Either::B(tokens) => PromptInput::Tokens(tokens.to_vec()),
         };
         as_value(self.begin(prompt, options))
+    }
+
+    /// Starts an answer to a prompt that the engine reads itself.
+    #[napi(catch_unwind)]
+    pub fn generate_native(
+        &self,
+        tokens: Uint32Array,
+        prompt: NativePrompt,
+        options: NativeGenerateOptions,
+    ) -> NativeResult<NativeGeneration> {
+        as_value(self.begin(PromptInput::Native(tokens.to_vec(), prompt.into()), options))
+    }
+
+    /// Does what only an engine with caches and templates of its own can do; `call` is JSON.
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeCallReply | NativeError>")]
+    pub fn call_native<'env>(
+        &self,
+        env: &'env Env,
+        call: String,
+        tokens: Uint32Array,
+    ) -> napi::Result<Object<'env>> {
+        let (deferred, promise) = promise::<NativeResult<NativeCallReply>>(env)?;
+        match npu::call(&call, tokens.to_vec()) {
+            Ok(call) => self.model.native(call, move |reply| {
+                deferred.resolve(as_value(reply.map(NativeCallReply::from)));
+            }),
+            Err(error) => deferred.resolve(as_value(Err(error))),
+        }
+        Ok(promise)
     }
 
     /// Starts an answer to a conversation, given as JSON.

@@ -3,6 +3,7 @@ use rkllmjs_core::{GenerateOptions, SAMPLER_NAMES};
 use rkllmjs_runtime::LoadOptions;
 
 use crate::error::camel_case;
+use crate::npu::NativeNpuOptions;
 
 /// Load options; every range is checked behind this border.
 #[napi(object)]
@@ -23,6 +24,8 @@ pub struct NativeLoadOptions {
     pub chat_template: Option<String>,
     pub embedding: Option<bool>,
     pub pooling: Option<String>,
+    pub engine: Option<String>,
+    pub npu: Option<NativeNpuOptions>,
 }
 
 impl From<NativeLoadOptions> for LoadOptions {
@@ -43,6 +46,8 @@ impl From<NativeLoadOptions> for LoadOptions {
             chat_template: o.chat_template,
             embedding: o.embedding,
             pooling: o.pooling,
+            engine: o.engine,
+            npu: o.npu.unwrap_or_default().into(),
         }
     }
 }

@@ -12,7 +12,19 @@ export type { Inspection, InspectionEstimate } from './inspect.js'
 export { loadModel } from './load-model.js'
 export { version } from './version.js'
 
-export { LlamaModel } from './model.js'
+export { LlamaModel } from './llama-model.js'
+export { Model } from './model.js'
+export { RKLLMClient } from './rkllm-client.js'
+export type { RKLLMEvents } from './rkllm-events.js'
+export type {
+  ClearCacheOptions,
+  NpuOptions,
+  RKLLMClientOptions,
+  RKLLMGenerateOptions,
+  RKLLMLoadOptions,
+  RKLLMNumbers,
+  RuntimeInfo,
+} from './rkllm-options.js'
 export type { LoadOptions, KvCacheType, Pooling } from './load-options.js'
 export type { ModelInfo, MemoryEstimate } from './model-info.js'
 export type { ModelStats } from './model-stats.js'

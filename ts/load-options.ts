@@ -1,3 +1,5 @@
+import type { NpuOptions } from './rkllm-options.js'
+
 /** How keys and values are stored in the KV cache. */
 export type KvCacheType = 'f16' | 'q8_0' | 'q4_0'
 
@@ -5,7 +7,7 @@ export type KvCacheType = 'f16' | 'q8_0' | 'q4_0'
 export type Pooling = 'mean' | 'cls' | 'last'
 
 /** How a model is loaded. Every default fits the machine and the file. */
-export interface LoadOptions {
+export interface LoadOptions extends NpuOptions {
   /**
    * Most tokens one request may hold, prompt and answer together.
    *

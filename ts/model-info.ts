@@ -1,12 +1,14 @@
+import type { RuntimeInfo } from './rkllm-options.js'
+
 /** What a loaded model is and how it runs. A `null` stands where its file does not say. */
 export interface ModelInfo {
   /** The file it was loaded from. */
   readonly path: string
   readonly name: string | null
   /** The family, for example `llama`. */
-  readonly architecture: string
+  readonly architecture: string | null
   /** How many numbers its tensors hold. */
-  readonly parameters: number
+  readonly parameters: number | null
   /** The size of its files. */
   readonly sizeBytes: number
   /** The quantization, for example `Q4_K_M`. */
@@ -26,9 +28,9 @@ export interface ModelInfo {
   /** Most tokens computed in one step. */
   readonly batchSize: number
   /** Threads that make tokens. */
-  readonly threads: number
+  readonly threads: number | null
   /** Threads that read prompts. */
-  readonly threadsBatch: number
+  readonly threadsBatch: number | null
   /** How many tokens there are. */
   readonly vocabularySize: number | null
   /** The length of one vector of `embed`. */
@@ -43,7 +45,11 @@ export interface ModelInfo {
   /** Where it runs. */
   readonly device: string
   /** About how much memory it takes. */
-  readonly memory: MemoryEstimate
+  readonly memory: MemoryEstimate | null
+  /** The NPU runtime's library; only for models on an NPU. */
+  readonly runtime?: RuntimeInfo
+  /** What this model cannot do here, and what would help. */
+  readonly notes?: readonly string[]
 }
 
 /** About how many bytes of memory a model takes, by what they are for. */

@@ -13,7 +13,6 @@ import { GenerationRun } from './generation-run.js'
 import type { RunRequest } from './generation-run.js'
 import { Generation } from './generation.js'
 import { holdWhile } from './keep-alive.js'
-import type { LoadOptions } from './load-options.js'
 import { LoadedLoras } from './lora.js'
 import type { LoadLoraOptions, LoadedLora } from './lora.js'
 import type { Message } from './message.js'
@@ -22,7 +21,6 @@ import type { ModelStats } from './model-stats.js'
 import { toNativeChatOptions } from './native-chat-options.js'
 import { unwrap } from './native-error.js'
 import { toNativeGenerateOptions } from './native-generate-options.js'
-import { loadNative } from './native-load.js'
 import { toNativeMessages } from './native-messages.js'
 import type { NativeError, NativeGenerateOptions, NativeGeneration, NativeModel, NativeReady } from './native.js'
 import * as table from './options.js'
@@ -33,36 +31,43 @@ import type { TokenizeOptions } from './tokenize-options.js'
 import { toTokens } from './tokens.js'
 
 /**
- * A GGUF model, loaded and ready, run by llama.cpp inside this process.
+ * What every model can do, whichever engine runs it.
  *
  * It serves any number of calls at the same time: what does not fit the batch waits in a queue.
  * An open model does not keep the process running; {@link close} gives its memory back early.
  */
-export class LlamaModel implements AsyncDisposable {
-  readonly #native: NativeModel
+export abstract class Model implements AsyncDisposable {
+  #native: NativeModel | undefined
+  #info: ModelInfo | undefined
   readonly #router = new GenerationRouter()
   readonly #loras = new LoadedLoras()
   #closing: Promise<void> | undefined
 
   /** What the model is and how it runs. Stays readable after {@link close}. */
-  readonly info: ModelInfo
+  get info(): ModelInfo {
+    if (this.#info === undefined) throw notLoaded()
+    return this.#info
+  }
 
-  private constructor(nativeModel: NativeModel) {
+  /** Takes the addon's side of the model, once it is loaded. @internal */
+  protected attach(nativeModel: NativeModel): void {
     this.#native = nativeModel
-    this.info = JSON.parse(nativeModel.info()) as ModelInfo
+    this.#info = JSON.parse(nativeModel.info()) as ModelInfo
     // Not `this`: the addon holds the callback, and a model it held on to would never be collected.
     const router = this.#router
     nativeModel.attach((news) => router.deliver(JSON.parse(news) as NativeReady[]))
   }
 
-  /**
-   * Loads a GGUF file.
-   *
-   * @throws {@link RkllmError} `model-not-found`, `model-invalid` if the file is broken or of
-   *   another kind, `insufficient-memory` with the numbers.
-   */
-  static async load(path: FilePath, options?: LoadOptions): Promise<LlamaModel> {
-    return new LlamaModel(await loadNative(path, options))
+  /** The addon's side of the model, which must be open. @internal */
+  protected opened(): NativeModel {
+    if (this.#closing !== undefined) throw new RkllmError('closed', 'the model is closed')
+    if (this.#native === undefined) throw notLoaded()
+    return this.#native
+  }
+
+  /** Whether {@link close} was called. @internal */
+  protected get isClosing(): boolean {
+    return this.#closing !== undefined
   }
 
   /** The adapters that requests can name. */
@@ -86,10 +91,10 @@ export class LlamaModel implements AsyncDisposable {
    */
   generate(prompt: string | Uint32Array | readonly number[], options?: GenerateOptions): Generation<GenerateResult> {
     const prepare = (): RunRequest => {
-      this.#checkOpen()
+      const nativeModel = this.opened()
       const given = typeof prompt === 'string' ? prompt : toTokens('prompt', prompt)
       const checked = checkOptions(table.GENERATE_OPTIONS, options)
-      return this.#request(checked, (nativeOptions) => this.#native.generate(given, nativeOptions))
+      return this.request(checked, (nativeOptions) => nativeModel.generate(given, nativeOptions))
     }
     return Generation.of(new GenerationRun(prepare, (result) => result))
   }
@@ -112,43 +117,43 @@ export class LlamaModel implements AsyncDisposable {
    */
   chat(messages: readonly Message[], options?: ChatOptions): Generation<ChatResult> {
     const prepare = (): RunRequest => {
-      this.#checkOpen()
+      const nativeModel = this.opened()
       const conversation = toNativeMessages(messages)
       const checked = checkOptions(table.CHAT_OPTIONS, options)
       const template = toNativeChatOptions(checked)
-      return this.#request(checked, (nativeOptions) => this.#native.chat(conversation, template, nativeOptions))
+      return this.request(checked, (nativeOptions) => nativeModel.chat(conversation, template, nativeOptions))
     }
     return Generation.of(new GenerationRun(prepare, toChatResult))
   }
 
   /** Splits text into the model's tokens. */
   tokenize(text: string, options?: TokenizeOptions): Uint32Array {
-    this.#checkOpen()
+    const nativeModel = this.opened()
     checkText('text', text)
     const { addSpecial = false, parseSpecial = false } = checkOptions(table.TOKENIZE_OPTIONS, options)
-    return unwrap(this.#native.tokenize(text, addSpecial, parseSpecial))
+    return unwrap(nativeModel.tokenize(text, addSpecial, parseSpecial))
   }
 
   /** Joins tokens into text. */
   detokenize(tokens: Uint32Array | readonly number[]): string {
-    this.#checkOpen()
-    return unwrap(this.#native.detokenize(toTokens('tokens', tokens)))
+    const nativeModel = this.opened()
+    return unwrap(nativeModel.detokenize(toTokens('tokens', tokens)))
   }
 
   /** How many tokens a conversation takes as a prompt. */
   countTokens(messages: readonly Message[], options?: ChatTemplateOptions): number {
-    this.#checkOpen()
+    const nativeModel = this.opened()
     const conversation = toNativeMessages(messages)
     const checked = checkOptions(table.CHAT_TEMPLATE_OPTIONS, options)
-    return unwrap(this.#native.countTokens(conversation, toNativeChatOptions(checked)))
+    return unwrap(nativeModel.countTokens(conversation, toNativeChatOptions(checked)))
   }
 
   /** The prompt that the model's template makes of a conversation. */
   applyChatTemplate(messages: readonly Message[], options?: ChatTemplateOptions): string {
-    this.#checkOpen()
+    const nativeModel = this.opened()
     const conversation = toNativeMessages(messages)
     const checked = checkOptions(table.CHAT_TEMPLATE_OPTIONS, options)
-    return unwrap(this.#native.applyChatTemplate(conversation, toNativeChatOptions(checked)))
+    return unwrap(nativeModel.applyChatTemplate(conversation, toNativeChatOptions(checked)))
   }
 
   /**
@@ -160,11 +165,11 @@ export class LlamaModel implements AsyncDisposable {
    * ```
    */
   async embed(input: string | readonly string[], options?: EmbedOptions): Promise<EmbedResult> {
-    this.#checkOpen()
+    const nativeModel = this.opened()
     const inputs = toInputs(input)
     const checked = checkOptions(table.EMBED_OPTIONS, options)
     if (inputs.length === 0) return { embeddings: [], usage: { promptTokens: 0 } }
-    const { vectors, promptTokens } = unwrap(await holdWhile(this.#native.embed(inputs)))
+    const { vectors, promptTokens } = unwrap(await holdWhile(nativeModel.embed(inputs)))
     return { embeddings: vectors.map((vector) => shapeVector(vector, checked)), usage: { promptTokens } }
   }
 
@@ -179,29 +184,29 @@ export class LlamaModel implements AsyncDisposable {
    * ```
    */
   async loadLora(path: FilePath, options: LoadLoraOptions): Promise<void> {
-    this.#checkOpen()
+    const nativeModel = this.opened()
     const file = toPath(path)
     const { name, scale = 1 } = checkOptions(table.LOAD_LORA_OPTIONS, options)
     if (name === undefined || name === '') throw invalidRequest('name must be given', { option: 'name' })
     if (!Number.isFinite(scale)) throw invalidRequest(`scale must be finite, got ${scale}`, { option: 'scale' })
     await this.#loras.add({ name, path: file, scale }, async () => {
-      unwrap(await holdWhile(this.#native.loadLora(name, file)))
+      unwrap(await holdWhile(nativeModel.loadLora(name, file)))
     })
   }
 
   /** Unloads an adapter; resolves to false if none has that name. */
   async unloadLora(name: string): Promise<boolean> {
-    this.#checkOpen()
+    const nativeModel = this.opened()
     checkText('name', name)
-    const wasLoaded = unwrap(await holdWhile(this.#native.unloadLora(name)))
+    const wasLoaded = unwrap(await holdWhile(nativeModel.unloadLora(name)))
     this.#loras.remove(name)
     return wasLoaded
   }
 
   /** Queue, sequences, cache use and speed at this moment. */
   stats(): ModelStats {
-    this.#checkOpen()
-    return this.#native.stats()
+    const nativeModel = this.opened()
+    return nativeModel.stats()
   }
 
   /**
@@ -210,8 +215,13 @@ export class LlamaModel implements AsyncDisposable {
    * Later calls wait for the same end; every other method then fails with `closed`.
    */
   close(): Promise<void> {
-    this.#closing ??= holdWhile(this.#native.close()).then(() => undefined)
+    this.#closing ??= this.release()
     return this.#closing
+  }
+
+  /** Frees what {@link attach} took. @internal */
+  protected async release(): Promise<void> {
+    if (this.#native !== undefined) await holdWhile(this.#native.close())
   }
 
   /** The same as {@link close}, for `await using`. */
@@ -219,11 +229,8 @@ export class LlamaModel implements AsyncDisposable {
     return this.close()
   }
 
-  #checkOpen(): void {
-    if (this.#closing !== undefined) throw new RkllmError('closed', 'the model is closed')
-  }
-
-  #request(
+  /** A request that may start. @internal */
+  protected request(
     options: GenerateOptions,
     call: (nativeOptions: NativeGenerateOptions) => NativeGeneration | NativeError,
   ): RunRequest {
@@ -235,6 +242,10 @@ export class LlamaModel implements AsyncDisposable {
     }
     return { begin, owner: this, signal: options.signal, onToken: options.onToken }
   }
+}
+
+function notLoaded(): RkllmError {
+  return new RkllmError('unavailable', 'the model is not loaded yet: await initialize() first')
 }
 
 function checkText(name: string, value: unknown): void {

@@ -1,24 +1,33 @@
+import { join } from 'node:path'
+
 import { throwIfAborted, whenAborted } from './abort.js'
 import { checkOptions } from './check-options.js'
 import { holdWhile } from './keep-alive.js'
 import type { LoadOptions } from './load-options.js'
 import { native, unwrap } from './native.js'
-import type { NativeBinding, NativeLoadOptions, NativeLoading, NativeModel } from './native.js'
-import { LOAD_OPTIONS, PLAIN_LOAD_OPTIONS } from './options.js'
+import type { NativeBinding, NativeLoadOptions, NativeLoading, NativeModel, NativeNpuOptions } from './native.js'
+import { LOAD_OPTIONS, PLAIN_LOAD_OPTIONS, PLAIN_NPU_OPTIONS } from './options.js'
 import { toPath } from './path.js'
 import type { FilePath } from './path.js'
 import { pick } from './pick.js'
+
+/** One of the places where the NPU's library may lie. */
+const ADDON_FOLDER = join(__dirname, '..')
+
+/** An engine that a caller is ready for; files for the other are refused. */
+export type Engine = 'llama' | 'rkllm'
 
 /** Loads a model file; `binding` is the addon unless a test brings its own. */
 export async function loadNative(
   path: FilePath,
   options: LoadOptions | undefined,
+  engine?: Engine,
   binding: () => NativeBinding = native,
 ): Promise<NativeModel> {
   const file = toPath(path)
   const checked = checkOptions(LOAD_OPTIONS, options)
   throwIfAborted(checked.signal)
-  return holdWhile(new Load(binding(), file, checked).promise)
+  return holdWhile(new Load(binding(), file, checked, engine).promise)
 }
 
 /** One load under way: whichever comes first of its end, an abort and a callback that throws. */
@@ -31,7 +40,7 @@ class Load {
   #isSettled = false
   #progress = -1
 
-  constructor(binding: NativeBinding, path: string, options: LoadOptions) {
+  constructor(binding: NativeBinding, path: string, options: LoadOptions, engine: Engine | undefined) {
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -39,7 +48,7 @@ class Load {
     const { onProgress, onLog, signal } = options
     const loading = binding.loadModel(
       path,
-      toNativeLoadOptions(options),
+      toNativeLoadOptions(options, engine),
       onProgress === undefined ? null : (fraction) => this.#onProgress(onProgress, fraction),
       onLog === undefined ? null : (level, line) => callLater(onLog, level, line),
     )
@@ -85,10 +94,16 @@ class Load {
   }
 }
 
-function toNativeLoadOptions(options: LoadOptions): NativeLoadOptions {
+function toNativeLoadOptions(options: LoadOptions, engine: Engine | undefined): NativeLoadOptions {
   const nativeOptions: NativeLoadOptions = pick(options, PLAIN_LOAD_OPTIONS)
-  if (options.gpuLayers !== undefined) nativeOptions.gpuLayers = options.gpuLayers === 'auto' ? -1 : options.gpuLayers
-  return nativeOptions
+  const { gpuLayers, maxContextLength, libraryPath } = options
+  if (gpuLayers !== undefined) nativeOptions.gpuLayers = gpuLayers === 'auto' ? -1 : gpuLayers
+  // The same under the name that the NPU's own API has for it.
+  if (maxContextLength !== undefined) nativeOptions.contextSize ??= maxContextLength
+  if (engine !== undefined) nativeOptions.engine = engine
+  const npu: NativeNpuOptions = { ...pick(options, PLAIN_NPU_OPTIONS), addonFolder: ADDON_FOLDER }
+  if (libraryPath !== undefined) npu.libraryPath = toPath(libraryPath)
+  return { ...nativeOptions, npu }
 }
 
 /** An error out of a log callback has no call to reject, so it ends where other listeners' errors do. */

@@ -28,6 +28,48 @@ export interface NativeLoadOptions {
   chatTemplate?: string
   embedding?: boolean
   pooling?: string
+  /** The engine the caller is ready for: `llama` or `rkllm`. */
+  engine?: string
+  npu?: NativeNpuOptions
+}
+
+export interface NativeNpuOptions {
+  libraryPath?: string
+  addonFolder?: string
+  runtimeVersion?: string
+  maxNewTokens?: number
+  npuDomain?: number
+  cpuMask?: number
+  embedFlash?: boolean
+  nKeep?: number
+  skipSpecialToken?: boolean
+  ignoreEosToken?: boolean
+  temperature?: number
+  topK?: number
+  topP?: number
+  repeatPenalty?: number
+  frequencyPenalty?: number
+  presencePenalty?: number
+  mirostat?: number
+  mirostatTau?: number
+  mirostatEta?: number
+}
+
+/** A prompt that the NPU's runtime reads itself; the tokens, where it has neither text nor vectors. */
+export interface NativePrompt {
+  text?: string
+  embeddings?: Float32Array
+  role?: string
+  thinking?: boolean
+  keepHistory?: boolean
+  saveCache?: string
+}
+
+/** What a call to the NPU's runtime gives: rows of `row` numbers, a count, or nothing. */
+export interface NativeCallReply {
+  values?: Float32Array
+  row?: number
+  count?: number
 }
 
 export interface NativeGenerateOptions {
@@ -125,6 +167,9 @@ export interface NativeModel {
   /** To be called once, before the first generation; `onNews` hears of all: {@link NativeReady}s as a JSON array. */
   attach(onNews: (news: string) => void): void
   generate(prompt: string | Uint32Array, options: NativeGenerateOptions): NativeGeneration | NativeError
+  generateNative(tokens: Uint32Array, prompt: NativePrompt, options: NativeGenerateOptions): NativeGeneration | NativeError
+  /** What only an NPU's runtime can do; `call` is JSON, `{ call: name, … }`. */
+  callNative(call: string, tokens: Uint32Array): Promise<NativeCallReply | NativeError>
   chat(messages: string, chatOptions: string, options: NativeGenerateOptions): NativeGeneration | NativeError
   tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Uint32Array | NativeError
   detokenize(tokens: Uint32Array): string | NativeError

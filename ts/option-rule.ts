@@ -31,6 +31,11 @@ export const string: OptionRule = { expected: 'a string', accepts: isString }
 export const callback: OptionRule = { expected: 'a function', accepts: (value) => typeof value === 'function' }
 export const record: OptionRule = { expected: 'an object', accepts: isRecord }
 
+export const path: OptionRule = {
+  expected: 'a path or a file: URL',
+  accepts: (value) => isString(value) || value instanceof URL,
+}
+
 export const strings: OptionRule = { expected: 'an array of strings', accepts: isArrayOf(isString) }
 
 export const stringOrStrings: OptionRule = {

@@ -7,6 +7,7 @@ import type { EmbedOptions } from './embed.js'
 import type { GenerateOptions } from './generate-options.js'
 import type { LoadOptions } from './load-options.js'
 import type { LoadLoraOptions } from './lora.js'
+import type { ClearCacheOptions, NpuOptions, RKLLMGenerateOptions } from './rkllm-options.js'
 import type { TokenizeOptions } from './tokenize-options.js'
 import * as rule from './option-rule.js'
 import type { OptionRule } from './option-rule.js'
@@ -98,8 +99,36 @@ export const PLAIN_LOAD_OPTIONS = {
   pooling: rule.string,
 } as const satisfies Partial<RulesOf<LoadOptions>>
 
+/** Options of models on an NPU, which the addon takes under the same name and in the same form. */
+export const PLAIN_NPU_OPTIONS = {
+  runtimeVersion: rule.string,
+  maxNewTokens: rule.number,
+  npuDomain: rule.number,
+  cpuMask: rule.number,
+  embedFlash: rule.boolean,
+  nKeep: rule.number,
+  skipSpecialToken: rule.boolean,
+  ignoreEosToken: rule.boolean,
+  temperature: rule.number,
+  topK: rule.number,
+  topP: rule.number,
+  repeatPenalty: rule.number,
+  frequencyPenalty: rule.number,
+  presencePenalty: rule.number,
+  mirostat: rule.number,
+  mirostatTau: rule.number,
+  mirostatEta: rule.number,
+} as const satisfies Partial<RulesOf<NpuOptions>>
+
+export const NPU_OPTIONS = {
+  ...PLAIN_NPU_OPTIONS,
+  libraryPath: rule.path,
+  maxContextLength: rule.number,
+} as const satisfies RulesOf<NpuOptions>
+
 export const LOAD_OPTIONS = {
   ...PLAIN_LOAD_OPTIONS,
+  ...NPU_OPTIONS,
   gpuLayers: rule.layers,
   contextOverflow: rule.only(['error']),
   isolate: rule.onlyFalse,
@@ -109,6 +138,21 @@ export const LOAD_OPTIONS = {
   draftModel: rule.unsupported,
   mmproj: rule.unsupported,
 } as const satisfies RulesOf<LoadOptions> & OptionTable
+
+export const RKLLM_GENERATE_OPTIONS = {
+  ...GENERATE_OPTIONS,
+  mode: rule.only(['generate', 'last-hidden-layer', 'logits']),
+  keepHistory: rule.boolean,
+  promptCache: rule.record,
+  enableThinking: rule.boolean,
+  role: rule.only(['user', 'tool']),
+} as const satisfies RulesOf<RKLLMGenerateOptions> & OptionTable
+
+export const CLEAR_CACHE_OPTIONS = {
+  keepSystemPrompt: rule.boolean,
+  start: rule.number,
+  end: rule.number,
+} as const satisfies RulesOf<ClearCacheOptions>
 
 export const TOKENIZE_OPTIONS = {
   addSpecial: rule.boolean,

@@ -2,7 +2,7 @@
  * Measures what a streamed part costs the main thread, from the addon's callback to the body of
  * a `for await` loop, and prints it as JSON.
  */
-import { LlamaModel } from '../../dist/model.js'
+import { LlamaModel } from '../../dist/llama-model.js'
 
 const PARTS = 102_400
 const ROUNDS = 3

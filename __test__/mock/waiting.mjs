@@ -1,5 +1,5 @@
 /** One way to wait for a model or not to, named on the command line. The engine takes its time. */
-import { LlamaModel } from '../../dist/model.js'
+import { LlamaModel } from '../../dist/llama-model.js'
 import { MockModel } from './native.mjs'
 
 const native = new MockModel()

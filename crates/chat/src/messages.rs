@@ -47,6 +47,20 @@ impl Messages {
     pub fn as_slice(&self) -> &[Value] {
         &self.0
     }
+
+    /// The text of a conversation that is a single turn of the user, for engines whose own template takes no
+    /// more than that.
+    pub fn only_user_text(&self) -> Option<String> {
+        let [message] = self.0.as_slice() else { return None };
+        if message.get("role")?.as_str()? != "user" {
+            return None;
+        }
+        match message.get("content")? {
+            Value::String(text) => Some(text.clone()),
+            Value::Array(parts) => parts.iter().map(|part| part.get("text")?.as_str()).collect(),
+            _ => None,
+        }
+    }
 }
 
 /// What may be set about a rendering.

@@ -1,11 +1,35 @@
+use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 
 use rkllmjs_core::{Detail, Error, ErrorCode};
 use rkllmjs_gguf as gguf;
 
+/// How a file for the NPU runtime begins.
+const RKLLM_MAGIC: [u8; 4] = [0xDA, 0xEE, 0xB3, 0x36];
 /// Files up to this size have their weights looked at for NaN and infinity when they are loaded; it
 /// takes some 10 ms. In larger ones only what they compute tells.
 const SCANNED_BYTES_MAX: u64 = 64 << 20;
+
+/// Which engine a file is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Gguf,
+    Rkllm,
+}
+
+/// Decided by the first bytes. Where those say nothing the name does, so that the engine for it can say what
+/// is wrong with the file.
+pub(crate) fn kind(path: &Path) -> Kind {
+    let mut head = [0; 4];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    match (read, &head) {
+        (Ok(()), b"GGUF") => Kind::Gguf,
+        (Ok(()), head) if *head == RKLLM_MAGIC => Kind::Rkllm,
+        _ if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("rkllm")) => Kind::Rkllm,
+        _ => Kind::Gguf,
+    }
+}
 
 /// Opens a model file and refuses what llama.cpp would not survive.
 pub(crate) fn open_model(path: &Path) -> Result<gguf::File, Error> {

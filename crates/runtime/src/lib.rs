@@ -16,7 +16,7 @@ mod prepare;
 mod registry;
 
 pub use inspect::inspect;
-pub use load::{Hooks, LOAD_OPTIONS, LoadOptions, load};
+pub use load::{Hooks, LOAD_OPTIONS, LoadOptions, NPU_OPTIONS, NpuOptions, load};
 pub use machine::{Machine, machine};
 pub use model::{Model, PromptInput};
 pub use registry::{shutdown, wait_for_loads};

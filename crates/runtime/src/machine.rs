@@ -27,6 +27,16 @@ pub fn machine() -> Machine {
     }
 }
 
+/// The processors worth computing on, as a bit each; those beyond the eighth have none.
+pub(crate) fn fast_processor_mask() -> u32 {
+    let processors = allowed_processors();
+    let mask = fast_processor_numbers(Path::new("/sys/devices/system/cpu"), &processors)
+        .into_iter()
+        .filter(|&number| number < 8)
+        .fold(0, |mask, number| mask | 1 << number);
+    if mask == 0 { 1 } else { mask }
+}
+
 /// The numbers of the processors the scheduler may put this process on.
 fn allowed_processors() -> Vec<u32> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -46,18 +56,25 @@ fn parse_list(list: &str) -> Vec<u32> {
     numbers
 }
 
-/// How many of `processors` are as fast as the fastest: on big.LITTLE chips the slow ones hold the
-/// others up, because every thread of a step waits for the last. All, where the kernel gives no
-/// `cpu_capacity`.
+/// How many of `processors` are as fast as the fastest.
 fn fast_processors(root: &Path, processors: &[u32]) -> u32 {
-    let capacity = |n: &u32| -> Option<u32> {
-        fs::read_to_string(root.join(format!("cpu{n}/cpu_capacity"))).ok()?.trim().parse().ok()
+    u32::try_from(fast_processor_numbers(root, processors).len()).unwrap_or(u32::MAX).max(1)
+}
+
+/// Those of `processors` that are as fast as the fastest: on big.LITTLE chips the slow ones hold the others
+/// up, because every thread of a step waits for the last. All, where the kernel gives no `cpu_capacity`.
+fn fast_processor_numbers(root: &Path, processors: &[u32]) -> Vec<u32> {
+    let capacity = |number: u32| -> Option<u32> {
+        fs::read_to_string(root.join(format!("cpu{number}/cpu_capacity"))).ok()?.trim().parse().ok()
     };
-    let capacities: Vec<u32> = processors.iter().filter_map(capacity).collect();
-    let fastest = capacities.iter().copied().max().unwrap_or(0);
-    let fast = capacities.iter().filter(|&&c| c.saturating_mul(5) >= fastest.saturating_mul(4)).count();
-    let count = if fast == 0 { processors.len() } else { fast };
-    u32::try_from(count).unwrap_or(u32::MAX).max(1)
+    let known: Vec<(u32, u32)> =
+        processors.iter().filter_map(|&number| Some((number, capacity(number)?))).collect();
+    let fastest = known.iter().map(|&(_, capacity)| capacity).max().unwrap_or(0);
+    let is_fast = |capacity: u32| capacity.saturating_mul(5) >= fastest.saturating_mul(4);
+    if known.is_empty() {
+        return processors.to_vec();
+    }
+    known.into_iter().filter(|&(_, capacity)| is_fast(capacity)).map(|(number, _)| number).collect()
 }
 
 fn memory_available() -> Option<u64> {

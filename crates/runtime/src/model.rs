@@ -1,16 +1,17 @@
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rkllmjs_chat::{ChatTemplate, Messages, RenderOptions};
 use rkllmjs_core::{
-    Error, ErrorCode, GenerateOptions, Generation, ModelHandle, Special, Stats, Submission, Token, Tokenizer,
+    Error, ErrorCode, GenerateOptions, Generation, ModelHandle, NativeCall, NativeContent, NativeInput,
+    NativeReply, Special, Stats, Submission, Token, Tokenizer,
 };
 use serde_json::Value;
 
 use crate::prepare::Prepare;
-use crate::{file, registry};
+use crate::registry;
 
 /// How long closing waits for the engine's thread; a step stops within milliseconds.
 const CLOSE_MOST: Duration = Duration::from_secs(30);
@@ -30,18 +31,56 @@ pub enum PromptInput {
     Tokens(Vec<Token>),
     /// A conversation, rendered with the model's chat template.
     Messages(Messages, RenderOptions),
+    /// What the engine reads itself, and the tokens if that is what it reads.
+    Native(Vec<Token>, NativeInput),
+}
+
+/// A prompt as the scheduler takes it.
+struct ReadPrompt {
+    tokens: Vec<Token>,
+    native: Option<NativeInput>,
+}
+
+impl From<Vec<Token>> for ReadPrompt {
+    fn from(tokens: Vec<Token>) -> Self {
+        Self { tokens, native: None }
+    }
+}
+
+impl ReadPrompt {
+    /// Text for the engine's own template. How many tokens it has shows only once it is read.
+    fn native_text(text: String) -> Self {
+        let native = NativeInput { content: NativeContent::Text(text), ..NativeInput::default() };
+        Self { tokens: vec![0], native: Some(native) }
+    }
 }
 
 /// What [`Model`] is made of.
 pub(crate) struct Parts {
     pub(crate) handle: ModelHandle,
-    /// Taken when the model closes: it holds the weights.
-    pub(crate) tokenizer: Mutex<Option<Arc<dyn Tokenizer>>>,
+    pub(crate) vocabulary: Mutex<Vocabulary>,
+    /// The most tokens of an answer to a request that says nothing of it.
+    pub(crate) default_max_tokens: Option<u32>,
+    /// Refuses an adapter (the first path) that does not fit the model (the second).
+    pub(crate) check_adapter: fn(&Path, &Path) -> Result<(), Error>,
     pub(crate) template: Option<String>,
     pub(crate) prepare: Prepare,
     pub(crate) path: PathBuf,
     pub(crate) info: Value,
 }
+
+/// Where a model's vocabulary is.
+pub(crate) enum Vocabulary {
+    /// Here.
+    Known(Arc<dyn Tokenizer>),
+    /// In the engine, which alone can read it.
+    InEngine,
+    /// The model is closed. What was here may have held the weights.
+    Closed,
+}
+
+/// Tokens that an engine with a vocabulary of its own may have at most, for want of a number.
+const UNKNOWN_VOCABULARY_SIZE: u32 = i32::MAX as u32;
 
 struct Inner {
     parts: Parts,
@@ -89,11 +128,9 @@ impl Model {
         notify: Box<dyn Fn() + Send + Sync>,
     ) -> Result<Generation, Error> {
         let parts = &self.inner.parts;
-        let mut request = options.build(
-            &parts.handle.limits().options,
-            self.tokenizer()?.vocabulary_size(),
-            random_seed(),
-        )?;
+        let limits = parts.handle.limits();
+        let mut request = options.build(&limits.options, self.vocabulary_size()?, random_seed())?;
+        request.max_tokens = request.max_tokens.or(parts.default_max_tokens);
         self.check_adapters(&request.adapters)?;
         let (generation, submission) = parts.handle.begin(request.choices, notify)?;
         // Not `self`: a queued job must not keep a model open that its owner has let go of.
@@ -104,8 +141,9 @@ impl Model {
                 return submission.fail(error);
             }
             let model = Self { inner };
-            model.start(submission, &prompt, |tokens| {
-                request.prompt = tokens;
+            model.start(submission, &prompt, |read| {
+                request.prompt = read.tokens;
+                request.native = read.native.map(Arc::new);
                 request
             });
         });
@@ -116,24 +154,52 @@ impl Model {
         &self,
         submission: Submission,
         prompt: &PromptInput,
-        request: impl FnOnce(Vec<Token>) -> rkllmjs_core::Request,
+        request: impl FnOnce(ReadPrompt) -> rkllmjs_core::Request,
     ) {
         if submission.is_cancelled() {
             return submission.cancel();
         }
-        match self.prompt_tokens(prompt) {
-            Ok(tokens) => submission.start(request(tokens)),
+        match self.read_prompt(prompt) {
+            Ok(read) => submission.start(request(read)),
             Err(error) => submission.fail(error),
         }
     }
 
-    fn prompt_tokens(&self, prompt: &PromptInput) -> Result<Vec<Token>, Error> {
+    fn read_prompt(&self, prompt: &PromptInput) -> Result<ReadPrompt, Error> {
+        let in_engine = self.is_vocabulary_in_engine();
         match prompt {
-            PromptInput::Text(text) => self.tokenize(text, Special { add: true, parse: true }),
-            PromptInput::Tokens(tokens) => Ok(tokens.clone()),
-            PromptInput::Messages(messages, options) => {
-                self.template()?.render(messages, options)?.tokenize(self.tokenizer()?.as_ref())
+            PromptInput::Text(text) if in_engine => Ok(ReadPrompt::native_text(text.clone())),
+            PromptInput::Text(text) => {
+                self.tokenize(text, Special { add: true, parse: true }).map(ReadPrompt::from)
             }
+            PromptInput::Tokens(tokens) => Ok(tokens.clone().into()),
+            PromptInput::Messages(messages, _) if in_engine => {
+                only_user_text(messages).map(ReadPrompt::native_text)
+            }
+            PromptInput::Messages(messages, options) => {
+                let rendered = self.template()?.render(messages, options)?;
+                rendered.tokenize(self.tokenizer()?.as_ref()).map(ReadPrompt::from)
+            }
+            PromptInput::Native(tokens, input) => {
+                let tokens = if tokens.is_empty() { vec![0] } else { tokens.clone() };
+                Ok(ReadPrompt { tokens, native: Some(input.clone()) })
+            }
+        }
+    }
+
+    fn is_vocabulary_in_engine(&self) -> bool {
+        matches!(*self.vocabulary(), Vocabulary::InEngine)
+    }
+
+    fn vocabulary(&self) -> MutexGuard<'_, Vocabulary> {
+        self.inner.parts.vocabulary.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn vocabulary_size(&self) -> Result<u32, Error> {
+        match &*self.vocabulary() {
+            Vocabulary::Known(tokenizer) => Ok(tokenizer.vocabulary_size()),
+            Vocabulary::InEngine => Ok(UNKNOWN_VOCABULARY_SIZE),
+            Vocabulary::Closed => Err(closed()),
         }
     }
 
@@ -159,8 +225,15 @@ impl Model {
     }
 
     fn tokenizer(&self) -> Result<Arc<dyn Tokenizer>, Error> {
-        let tokenizer = self.inner.parts.tokenizer.lock().unwrap_or_else(PoisonError::into_inner);
-        tokenizer.as_ref().map(Arc::clone).ok_or_else(closed)
+        match &*self.vocabulary() {
+            Vocabulary::Known(tokenizer) => Ok(Arc::clone(tokenizer)),
+            Vocabulary::InEngine => Err(Error::new(
+                ErrorCode::Unsupported,
+                "this model's vocabulary is inside the NPU runtime; put tokenizer.json and tokenizer_config.json of \
+                 its repository beside the file",
+            )),
+            Vocabulary::Closed => Err(closed()),
+        }
     }
 
     fn template(&self) -> Result<&ChatTemplate, Error> {
@@ -273,7 +346,7 @@ impl Model {
         self.inner.parts.prepare.push(move |taken| {
             let Some(inner) = inner.upgrade() else { return done(Err(closed())) };
             let model = Self { inner };
-            match taken.and_then(|()| file::check_adapter(&path, &model.inner.parts.path)) {
+            match taken.and_then(|()| (model.inner.parts.check_adapter)(&path, &model.inner.parts.path)) {
                 Ok(()) => model.load_checked_adapter(name, path, done),
                 Err(error) => {
                     model.adapters().remove(&name);
@@ -328,6 +401,11 @@ impl Model {
         self.inner.parts.handle.call(move |engine| done(engine.map(|engine| engine.unload_adapter(&name))));
     }
 
+    /// Does what only an engine with caches and templates of its own can do.
+    pub fn native(&self, call: NativeCall, done: impl FnOnce(Result<NativeReply, Error>) + Send + 'static) {
+        self.inner.parts.handle.call(move |engine| done(engine.and_then(|engine| engine.native(call))));
+    }
+
     /// What the model is and how it runs.
     pub fn info(&self) -> &Value {
         &self.inner.parts.info
@@ -348,9 +426,20 @@ impl Model {
     pub fn wait_closed(&self) {
         self.inner.parts.handle.wait_closed(CLOSE_MOST);
         registry::remove(&self.inner.parts.handle);
-        drop(self.inner.parts.tokenizer.lock().unwrap_or_else(PoisonError::into_inner).take());
+        *self.vocabulary() = Vocabulary::Closed;
         rkllmjs_llama::release_memory();
     }
+}
+
+/// The text of a conversation that an engine's own template can take: one turn of the user.
+fn only_user_text(messages: &Messages) -> Result<String, Error> {
+    messages.only_user_text().ok_or_else(|| {
+        Error::unsupported(
+            "messages",
+            "must be one message of the user: the NPU runtime's own template takes a single turn; put tokenizer.json \
+             and tokenizer_config.json of the model's repository beside the file for whole conversations",
+        )
+    })
 }
 
 type EmbedDone = Box<dyn FnOnce(Result<Vec<Vec<f32>>, Error>) + Send>;

@@ -1,4 +1,4 @@
-use rkllmjs_core::{Detail, Error, ErrorCode, OptionFact};
+use rkllmjs_core::{Detail, Error, ErrorCode};
 use rkllmjs_gguf::{Facts, TensorType, memory};
 use rkllmjs_llama::KvType;
 
@@ -188,16 +188,10 @@ fn threads_batch(options: &LoadOptions, machine: &Machine) -> Result<Option<u32>
 }
 
 /// A whole number in the range that the table gives for `name`.
-fn whole(name: &'static str, value: Option<f64>) -> Result<Option<u32>, Error> {
+pub(crate) fn whole(name: &'static str, value: Option<f64>) -> Result<Option<u32>, Error> {
     let Some(value) = value else { return Ok(None) };
-    let fact: Option<&OptionFact> = LOAD_OPTIONS.iter().find(|fact| fact.name == name);
-    let (min, max) = fact.map_or((0.0, f64::from(u32::MAX)), |fact| (fact.min, fact.max));
-    // Written so that NaN, which is in no range, fails too.
-    if value.fract() != 0.0 || !(value >= min && value <= max) {
-        return Err(Error::option(
-            name,
-            format!("must be a whole number between {min} and {max}, got {value}"),
-        ));
+    match LOAD_OPTIONS.iter().find(|fact| fact.name == name) {
+        Some(fact) => fact.check(value).map(|value| Some(value as u32)),
+        None => Err(Error::option(name, "is not a numeric option")),
     }
-    Ok(Some(value as u32))
 }

@@ -1,0 +1,195 @@
+//! `.rkllm` files, run by Rockchip's runtime on the NPU.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use rkllmjs_core::{Error, ModelHandle, ModelSettings, OptionFact, OptionSupport, Tokenizer};
+use rkllmjs_hf_tokenizer::{self as hf, Companions, ModelFacts};
+use rkllmjs_rkllm::library::{Library, Search};
+use rkllmjs_rkllm::{
+    EngineOptions, HandleSampling, RkllmEngine, SessionSettings, default_sampling, model_file, npu,
+};
+
+use super::{Hooks, LoadOptions, stopped};
+use crate::info::{NpuFacts, describe_npu};
+use crate::machine::fast_processor_mask;
+use crate::model::{Model, Parts, Vocabulary};
+use crate::plan::whole;
+use crate::prepare::Prepare;
+use crate::registry;
+
+/// What models are converted for unless somebody asks for more; the file says it in a way only the runtime
+/// reads.
+const CONTEXT_DEFAULT: u32 = 4096;
+/// The most that a model can be converted for.
+const CONTEXT_MAX: u32 = 16_384;
+const QUEUE_DEFAULT: u32 = 256;
+
+/// Every numeric load option that only models on an NPU have.
+pub const NPU_OPTIONS: [OptionFact; 4] = [
+    OptionFact::whole(
+        "max_new_tokens",
+        "up to the end of the context",
+        1.0,
+        2_147_483_647.0,
+        "Most tokens of an answer whose request has no `max_tokens`.",
+    ),
+    OptionFact::whole(
+        "npu_domain",
+        "0",
+        0.0,
+        15.0,
+        "First memory domain of the NPU, each of 4 GB; give several models different ones.",
+    ),
+    OptionFact::whole(
+        "cpu_mask",
+        "the fast processors of this process",
+        1.0,
+        255.0,
+        "Processors that the runtime computes on besides the NPU, a bit each.",
+    ),
+    OptionFact::whole(
+        "n_keep",
+        "-1",
+        -1.0,
+        1_048_576.0,
+        "Positions at the start that survive when a kept conversation fills the context; -1 is none.",
+    ),
+];
+
+/// Loads an `.rkllm` file.
+pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<Model, Error> {
+    refuse_other_options(options)?;
+    let soc = npu::soc().value;
+    let file = model_file::check(path, soc.as_ref())?;
+    let companions = hf::open_beside(path)?;
+    let settings = settings(path, options, companions.as_ref())?;
+    let default_max_tokens = number("max_new_tokens", options.npu.max_new_tokens)?.map(|most| most as u32);
+    let queue = whole("max_queue", options.max_queue)?.unwrap_or(QUEUE_DEFAULT);
+    let library = Library::find(&Search {
+        library_path: options.npu.library_path.as_deref(),
+        addon_folder: options.npu.addon_folder.as_deref(),
+        runtime_version: options.npu.runtime_version.as_deref(),
+    })?;
+    let (tokenizer, templates, facts) = match companions {
+        Some(Companions { tokenizer, templates, facts }) => {
+            (Some(Arc::new(tokenizer) as Arc<dyn Tokenizer>), templates.default, facts)
+        }
+        None => (None, None, ModelFacts::default()),
+    };
+    let embedding_length = facts.embedding_size;
+    let context = settings.context;
+    let engine_options = EngineOptions { session: settings, embedding_length, tokenizer: tokenizer.clone() };
+    let engine = RkllmEngine::new(library, engine_options)?;
+    if hooks.cancelled.load(Ordering::SeqCst) {
+        return Err(stopped());
+    }
+    (hooks.progress)(1.0);
+    let handle = ModelHandle::start(Box::new(engine), ModelSettings { queue, ..ModelSettings::default() })?;
+    registry::renew_at_exit();
+    registry::add(&handle);
+    let template = options.chat_template.clone().or(templates).filter(|source| !source.trim().is_empty());
+    let vocabulary_size = tokenizer.as_ref().map(|tokenizer| tokenizer.vocabulary_size());
+    Ok(Model::new(Parts {
+        info: describe_npu(&NpuFacts {
+            path,
+            file: &file,
+            library,
+            context,
+            queue,
+            embedding_length,
+            architecture: facts.architecture.as_deref(),
+            vocabulary_size,
+            template: template.as_deref(),
+        }),
+        prepare: Prepare::start(1 + queue as usize)?,
+        path: PathBuf::from(path),
+        vocabulary: Mutex::new(tokenizer.map_or(Vocabulary::InEngine, Vocabulary::Known)),
+        template,
+        default_max_tokens,
+        check_adapter,
+        handle,
+    }))
+}
+
+fn settings(
+    path: &Path,
+    options: &LoadOptions,
+    companions: Option<&Companions>,
+) -> Result<SessionSettings, Error> {
+    let npu = &options.npu;
+    let made_for = companions.and_then(|companions| companions.facts.context_size);
+    let context = context(options.context_size, made_for)?;
+    let support = OptionSupport { defaults: default_sampling(), fixed: Vec::new() };
+    let sampling = npu.sampling.build(&support, i32::MAX.cast_unsigned(), 0)?.sampling;
+    let mask = match number("cpu_mask", npu.cpu_mask)? {
+        Some(mask) => mask as u32,
+        None => fast_processor_mask(),
+    };
+    Ok(SessionSettings {
+        model_path: CString::new(path.as_os_str().as_bytes())
+            .map_err(|_| Error::option("path", "must not contain a NUL character"))?,
+        context,
+        sampling: HandleSampling::from(&sampling),
+        keep: number("n_keep", npu.n_keep)?.map_or(-1, |keep| keep as i32),
+        skip_special_tokens: npu.skip_special_token.unwrap_or(true),
+        ignore_end: npu.ignore_eos_token.unwrap_or(false),
+        npu_domain: number("npu_domain", npu.npu_domain)?.map_or(0, |domain| domain as i32),
+        embed_flash: npu.embed_flash.unwrap_or(true),
+        cpu_mask: mask,
+    })
+}
+
+/// The runtime refuses what is above the limit of the model, without saying so; the limits that can be known
+/// are checked here.
+fn context(asked: Option<f64>, made_for: Option<u32>) -> Result<u32, Error> {
+    let most = made_for.unwrap_or(CONTEXT_MAX).min(CONTEXT_MAX);
+    match whole("context_size", asked)? {
+        None => Ok(CONTEXT_DEFAULT.min(most)),
+        Some(context) if context <= most => Ok(context),
+        Some(context) => {
+            let message = format!("must be at most {most} for this model on an NPU, got {context}");
+            Err(Error::option("context_size", message))
+        }
+    }
+}
+
+fn number(name: &'static str, value: Option<f64>) -> Result<Option<f64>, Error> {
+    let Some(value) = value else { return Ok(None) };
+    match NPU_OPTIONS.iter().find(|fact| fact.name == name) {
+        Some(fact) => fact.check(value).map(Some),
+        None => Err(Error::option(name, "is not a numeric option")),
+    }
+}
+
+/// Options that mean nothing to the NPU's runtime.
+fn refuse_other_options(options: &LoadOptions) -> Result<(), Error> {
+    let given = [
+        ("kv_cells", options.kv_cells.is_some()),
+        ("max_sequences", options.max_sequences.is_some_and(|sequences| sequences != 1.0)),
+        ("batch_size", options.batch_size.is_some()),
+        ("threads", options.threads.is_some()),
+        ("threads_batch", options.threads_batch.is_some()),
+        ("gpu_layers", options.gpu_layers.is_some_and(|layers| layers != 0.0)),
+        ("mmap", options.mmap == Some(false)),
+        ("mlock", options.mlock == Some(true)),
+        ("kv_cache_type", options.kv_cache_type.is_some()),
+        ("flash_attention", options.flash_attention.is_some()),
+        ("pooling", options.pooling.as_deref().is_some_and(|pooling| pooling != "last")),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some(&(name, _)) => Err(Error::unsupported(
+            name,
+            "is no option of `.rkllm` models: the NPU runtime decides it itself",
+        )),
+    }
+}
+
+/// An adapter for the NPU is a file of the same kind as its models.
+fn check_adapter(path: &Path, _: &Path) -> Result<(), Error> {
+    model_file::check(path, npu::soc().value.as_ref()).map(drop)
+}

@@ -1,0 +1,249 @@
+import { EventEmitter } from 'node:events'
+
+import { checkOptions } from './check-options.js'
+import { invalidRequest, RkllmError } from './error.js'
+import { GenerationRun } from './generation-run.js'
+import type { RunRequest } from './generation-run.js'
+import { Generation } from './generation.js'
+import { holdWhile } from './keep-alive.js'
+import { Model } from './model.js'
+import { unwrap } from './native-error.js'
+import { loadNative } from './native-load.js'
+import type { NativeCallReply, NativeModel, NativePrompt } from './native.js'
+import * as table from './options.js'
+import { toPath } from './path.js'
+import type { FilePath } from './path.js'
+import type { GenerateResult } from './result.js'
+import type {
+  ClearCacheOptions,
+  RKLLMClientOptions,
+  RKLLMGenerateOptions,
+  RKLLMLoadOptions,
+  RKLLMNumbers,
+  RuntimeInfo,
+} from './rkllm-options.js'
+import type { RKLLMEvents } from './rkllm-events.js'
+import { toTokens } from './tokens.js'
+
+const NO_TOKENS = new Uint32Array(0)
+
+/**
+ * An `.rkllm` model on a Rockchip NPU.
+ *
+ * It has the methods of every model, those of the NPU's runtime besides, and says what it does in events.
+ *
+ * @example
+ * ```ts
+ * const client = new RKLLMClient({ modelPath: 'qwen3.rkllm' })
+ * await client.initialize()
+ * const { text } = await client.generate('Once upon a time')
+ * await client.close()
+ * ```
+ */
+export class RKLLMClient extends Model {
+  readonly #options: RKLLMClientOptions | undefined
+  readonly #events = new EventEmitter<RKLLMEvents>()
+  readonly #running = new Set<{ cancel(): void }>()
+  #initializing: Promise<void> | undefined
+
+  /** Takes the options; {@link initialize} loads the model. */
+  constructor(options: RKLLMClientOptions) {
+    super()
+    this.#options = options
+  }
+
+  /** Loads an `.rkllm` file. */
+  static async load(path: FilePath, options?: RKLLMLoadOptions): Promise<RKLLMClient> {
+    const client = new RKLLMClient({ ...options, modelPath: path })
+    await client.initialize()
+    return client
+  }
+
+  /** Of a model that is loaded already. @internal */
+  static of(nativeModel: NativeModel): RKLLMClient {
+    const client = new RKLLMClient({ modelPath: '' })
+    client.#initializing = Promise.resolve()
+    client.attach(nativeModel)
+    return client
+  }
+
+  /** Loads the model. Later calls wait for the same load; a failed one may be tried again. */
+  initialize(): Promise<void> {
+    this.#initializing ??= this.#load().catch((error: unknown) => {
+      this.#initializing = undefined
+      throw error
+    })
+    return this.#initializing
+  }
+
+  /**
+   * Continues `prompt`: text, tokens, or one vector for each token.
+   *
+   * `mode: 'last-hidden-layer'` and `'logits'` resolve to numbers instead.
+   */
+  override generate(
+    prompt: string | Uint32Array | readonly number[] | Float32Array,
+    options: RKLLMGenerateOptions & { readonly mode: 'last-hidden-layer' | 'logits' },
+  ): Promise<RKLLMNumbers>
+  override generate(
+    prompt: string | Uint32Array | readonly number[] | Float32Array,
+    options?: RKLLMGenerateOptions,
+  ): Generation<GenerateResult>
+  override generate(
+    prompt: string | Uint32Array | readonly number[] | Float32Array,
+    options?: RKLLMGenerateOptions,
+  ): Generation<GenerateResult> | Promise<RKLLMNumbers> {
+    const mode = options?.mode
+    if (mode === 'last-hidden-layer' || mode === 'logits') return this.#numbers(prompt, mode)
+    const prepare = (): RunRequest => this.#prepare(prompt, options)
+    return this.#told(Generation.of(new GenerationRun(prepare, (result) => result)))
+  }
+
+  /** Loads a prompt cache that {@link generate} has saved with `promptCache`. */
+  async loadPromptCache(path: FilePath): Promise<void> {
+    await this.#call({ call: 'load-prompt-cache', path: toPath(path) })
+  }
+
+  /** Forgets the loaded prompt cache. */
+  async releasePromptCache(): Promise<void> {
+    await this.#call({ call: 'release-prompt-cache' })
+  }
+
+  /** Clears the runtime's cache. */
+  async clearCache(options: ClearCacheOptions = {}): Promise<void> {
+    const { keepSystemPrompt, start, end } = checkOptions(table.CLEAR_CACHE_OPTIONS, options)
+    if (start === undefined && end === undefined) {
+      await this.#call({ call: keepSystemPrompt === true ? 'clear-cache-but-system-prompt' : 'clear-cache' })
+      return
+    }
+    if (keepSystemPrompt !== undefined) throw invalidRequest('keepSystemPrompt and a range exclude each other')
+    await this.#call({ call: 'clear-cache-range', start, end })
+  }
+
+  /** How many positions the runtime's cache holds. */
+  async cacheSize(): Promise<number> {
+    return (await this.#call({ call: 'cache-size' })).count ?? 0
+  }
+
+  /** Replaces the runtime's own chat template by these pieces; three empty ones are no template. */
+  async setChatTemplate(systemPrompt: string, prefix: string, postfix: string): Promise<void> {
+    await this.#call({ call: 'set-chat-template', systemPrompt, prefix, postfix })
+  }
+
+  /** Tells the runtime's own chat template about functions, in OpenAI's form. */
+  async setFunctionTools(systemPrompt: string, tools: readonly object[], responseTag: string): Promise<void> {
+    await this.#call({ call: 'set-function-tools', systemPrompt, tools: JSON.stringify(tools), responseTag })
+  }
+
+  /** Ends every answer under way, with `finishReason: 'cancelled'`. */
+  abort(): void {
+    for (const generation of this.#running) generation.cancel()
+  }
+
+  /** The library it runs on. */
+  runtimeInfo(): RuntimeInfo {
+    return this.info.runtime as RuntimeInfo
+  }
+
+  /** Loads an adapter and says so in an event. */
+  override async loadLora(...args: Parameters<Model['loadLora']>): Promise<void> {
+    await super.loadLora(...args)
+    this.#events.emit('lora:loaded', args[1].name)
+  }
+
+  override async close(): Promise<void> {
+    const wasOpen = !this.isClosing
+    await super.close()
+    if (wasOpen) this.#events.emit('destroyed')
+  }
+
+  /** Adds a listener. */
+  on<Name extends keyof RKLLMEvents>(name: Name, listener: (...args: RKLLMEvents[Name]) => void): this {
+    this.#events.on(name, listener as never)
+    return this
+  }
+
+  /** Adds a listener that hears one event. */
+  once<Name extends keyof RKLLMEvents>(name: Name, listener: (...args: RKLLMEvents[Name]) => void): this {
+    this.#events.once(name, listener as never)
+    return this
+  }
+
+  /** Removes a listener. */
+  off<Name extends keyof RKLLMEvents>(name: Name, listener: (...args: RKLLMEvents[Name]) => void): this {
+    this.#events.off(name, listener as never)
+    return this
+  }
+
+  async #load(): Promise<void> {
+    if (this.isClosing) throw new RkllmError('closed', 'the model is closed')
+    const { modelPath, ...options } = this.#options as RKLLMClientOptions
+    const nativeModel = await loadNative(modelPath, options, 'rkllm')
+    this.attach(nativeModel)
+    this.#events.emit('initialized')
+  }
+
+  #prepare(
+    prompt: string | Uint32Array | readonly number[] | Float32Array,
+    options: RKLLMGenerateOptions | undefined,
+  ): RunRequest {
+    const nativeModel = this.opened()
+    const checked = checkOptions(table.RKLLM_GENERATE_OPTIONS, options)
+    const { keepHistory, promptCache, enableThinking, role } = checked
+    const isPlain = [keepHistory, promptCache, enableThinking, role].every((option) => option === undefined)
+    const request = { ...checked, onToken: this.#tokenListener(checked.onToken) }
+    if (isPlain && !(prompt instanceof Float32Array)) {
+      const given = typeof prompt === 'string' ? prompt : toTokens('prompt', prompt)
+      return this.request(request, (nativeOptions) => nativeModel.generate(given, nativeOptions))
+    }
+    const extras: NativePrompt = {}
+    if (role !== undefined) extras.role = role
+    if (enableThinking !== undefined) extras.thinking = enableThinking
+    if (keepHistory !== undefined) extras.keepHistory = keepHistory
+    if (promptCache !== undefined) extras.saveCache = toPath(promptCache.save)
+    if (typeof prompt === 'string') extras.text = prompt
+    else if (prompt instanceof Float32Array) extras.embeddings = prompt
+    const tokens = typeof prompt === 'string' || prompt instanceof Float32Array ? NO_TOKENS : toTokens('prompt', prompt)
+    return this.request(request, (nativeOptions) => nativeModel.generateNative(tokens, extras, nativeOptions))
+  }
+
+  /** The caller's callback and the event in one; neither where nobody listens, so that nothing is paid for. */
+  #tokenListener(onToken: RKLLMGenerateOptions['onToken']): RKLLMGenerateOptions['onToken'] {
+    if (this.#events.listenerCount('inference:token') === 0) return onToken
+    return (text, tokenId) => {
+      onToken?.(text, tokenId)
+      this.#events.emit('inference:token', text, tokenId)
+    }
+  }
+
+  #told(generation: Generation<GenerateResult>): Generation<GenerateResult> {
+    this.#running.add(generation)
+    this.#events.emit('inference:start')
+    generation.then(
+      (result) => {
+        this.#running.delete(generation)
+        if (result.finishReason === 'cancelled') this.#events.emit('inference:abort')
+        else this.#events.emit('inference:complete', result)
+      },
+      (error: unknown) => {
+        this.#running.delete(generation)
+        this.#events.emit('inference:error', error)
+      },
+    )
+    return generation
+  }
+
+  async #numbers(
+    prompt: string | Uint32Array | readonly number[] | Float32Array,
+    mode: 'last-hidden-layer' | 'logits',
+  ): Promise<RKLLMNumbers> {
+    if (prompt instanceof Float32Array) throw invalidRequest(`mode ${mode} takes text or tokens`, { option: 'mode' })
+    const tokens = typeof prompt === 'string' ? this.tokenize(prompt, { addSpecial: true }) : toTokens('prompt', prompt)
+    const { values = new Float32Array(0), row = 0 } = await this.#call({ call: mode }, tokens)
+    return { values, rows: row === 0 ? 0 : values.length / row, size: row }
+  }
+
+  async #call(call: object, tokens: Uint32Array = NO_TOKENS): Promise<NativeCallReply> {
+    return unwrap(await holdWhile(this.opened().callNative(JSON.stringify(call), tokens)))
+  }
+}

@@ -1,0 +1,138 @@
+import type { GenerateOptions } from './generate-options.js'
+import type { LoadOptions } from './load-options.js'
+import type { FilePath } from './path.js'
+
+/** What only models on an NPU have. */
+export interface NpuOptions {
+  /**
+   * The NPU runtime's library, `librkllmrt.so`.
+   *
+   * @defaultValue searched for: `RKLLMJS_RKLLM_LIBRARY`, the addon's folder, the system's folders
+   */
+  readonly libraryPath?: FilePath | undefined
+  /** The version of a library that does not tell its own, such as `'1.3.1'`. */
+  readonly runtimeVersion?: string | undefined
+  /** The same as `contextSize`. */
+  readonly maxContextLength?: number | undefined
+  /**
+   * Most tokens of an answer whose request has no `maxTokens`.
+   *
+   * @defaultValue up to the end of the context
+   */
+  readonly maxNewTokens?: number | undefined
+  /**
+   * First memory domain of the NPU, each of 4 GB; give several models different ones.
+   *
+   * @defaultValue 0
+   */
+  readonly npuDomain?: number | undefined
+  /**
+   * Processors the runtime computes on besides the NPU, a bit each: `0xf0` are the fast ones of an RK3588.
+   *
+   * @defaultValue the fast processors of this process
+   */
+  readonly cpuMask?: number | undefined
+  /**
+   * Leaves token embeddings on disk, which takes less memory.
+   *
+   * @defaultValue true
+   */
+  readonly embedFlash?: boolean | undefined
+  /**
+   * Positions at the start that survive when a kept conversation fills the context; -1 is none.
+   *
+   * @defaultValue -1
+   */
+  readonly nKeep?: number | undefined
+  /**
+   * Leaves control tokens out of the text.
+   *
+   * @defaultValue true
+   */
+  readonly skipSpecialToken?: boolean | undefined
+  /**
+   * Goes on after the token that ends an answer. 1.3 runtimes only.
+   *
+   * @defaultValue false
+   */
+  readonly ignoreEosToken?: boolean | undefined
+  // How tokens are chosen where a request does not say. 1.2 runtimes know no other way.
+  readonly temperature?: number | undefined
+  readonly topK?: number | undefined
+  readonly topP?: number | undefined
+  readonly repeatPenalty?: number | undefined
+  readonly frequencyPenalty?: number | undefined
+  readonly presencePenalty?: number | undefined
+  readonly mirostat?: number | undefined
+  readonly mirostatTau?: number | undefined
+  readonly mirostatEta?: number | undefined
+}
+
+/** How an `.rkllm` model is loaded. */
+export interface RKLLMLoadOptions
+  extends NpuOptions,
+    Pick<LoadOptions, 'contextSize' | 'maxQueue' | 'chatTemplate' | 'onProgress' | 'onLog' | 'signal'> {}
+
+/** The same with the model, for the constructor. */
+export interface RKLLMClientOptions extends RKLLMLoadOptions {
+  readonly modelPath: FilePath
+}
+
+/** How the NPU answers a prompt. */
+export interface RKLLMGenerateOptions extends GenerateOptions {
+  /**
+   * `'last-hidden-layer'` and `'logits'` give numbers for every token of the prompt instead of an answer.
+   *
+   * @defaultValue 'generate'
+   */
+  readonly mode?: 'generate' | 'last-hidden-layer' | 'logits' | undefined
+  /**
+   * Lets the runtime append this turn to the ones before it. Its own template is used then.
+   *
+   * @defaultValue false
+   */
+  readonly keepHistory?: boolean | undefined
+  /** Where to save the cache of this prompt, for {@link RKLLMClient.loadPromptCache}. */
+  readonly promptCache?: { readonly save: FilePath } | undefined
+  /**
+   * Lets the model think first, where the runtime's own template knows how.
+   *
+   * @defaultValue false
+   */
+  readonly enableThinking?: boolean | undefined
+  /**
+   * Who speaks, in the runtime's own template.
+   *
+   * @defaultValue 'user'
+   */
+  readonly role?: 'user' | 'tool' | undefined
+}
+
+/** Numbers for every token of a prompt. */
+export interface RKLLMNumbers {
+  /** `rows` times `size` numbers, one row after the other. */
+  readonly values: Float32Array
+  readonly rows: number
+  readonly size: number
+}
+
+/** What of the cache to clear; everything by default. */
+export interface ClearCacheOptions {
+  /** Leaves the system prompt. */
+  readonly keepSystemPrompt?: boolean | undefined
+  /** Clears from this position… */
+  readonly start?: number | undefined
+  /** …up to this one, not included. */
+  readonly end?: number | undefined
+}
+
+/** The NPU runtime's library. */
+export interface RuntimeInfo {
+  readonly path: string
+  /** `null` where only its layout told. */
+  readonly version: string | null
+  readonly abi: '1.2' | '1.3'
+  readonly detectedBy: 'banner' | 'probe' | 'override'
+  /** Whether it is the stand-in, which computes on the CPU. */
+  readonly standIn: boolean
+}
