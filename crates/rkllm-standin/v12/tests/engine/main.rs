@@ -1,7 +1,6 @@
 //! The engine for the NPU over the library with the C interface of 1.2.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
-#![expect(clippy::print_stdout, reason = "a test in a child process tells its parent")]
 
 #[path = "../../../engine/mod.rs"]
 mod engine;

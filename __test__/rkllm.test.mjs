@@ -1,0 +1,158 @@
+// Models on an NPU, over both stand-ins for its runtime: what `npm test` has built of them.
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+import { LlamaModel, RKLLMClient, bundledModelPath, loadModel } from '../dist/index.mjs'
+import { environment, hostFlavour } from '../scripts/flavours.mjs'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const { CARGO_TARGET_DIR, CARGO_BUILD_TARGET } = environment(hostFlavour())
+const built = join(CARGO_TARGET_DIR, CARGO_BUILD_TARGET, 'release')
+const GREEDY = { temperature: 0, topK: 1, repeatPenalty: 1 }
+const FRANCE = [{ role: 'user', content: 'What is the capital of France?' }]
+
+let folder
+let modelPath
+
+function library(abi) {
+  const name = `librkllmrt_standin_${abi.replace('1.', '1')}.so`
+  const path = [join(built, 'deps', name), join(built, name)].find(existsSync)
+  assert.ok(path, `${name} is built by the Rust tests, which come first`)
+  return path
+}
+
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'rkllmjs-npu-'))
+  modelPath = join(folder, 'tiny.rkllm')
+  const wrap = ['run', '--release', '--quiet', '-p', 'rkllmjs-rkllm-standin', '--bin', 'standin-model', '--']
+  const made = spawnSync(process.execPath, ['scripts/cargo.mjs', ...wrap, bundledModelPath(), modelPath], { cwd: root })
+  assert.equal(made.status, 0, String(made.stderr))
+  for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
+    copyFileSync(join(root, 'models/tiny', name), join(folder, name))
+  }
+})
+
+after(() => rmSync(folder, { recursive: true }))
+
+for (const abi of ['1.2', '1.3']) {
+  describe(`a model on a runtime of ${abi}`, () => {
+    let model
+    before(async () => {
+      model = await loadModel(modelPath, { libraryPath: library(abi), contextSize: 512, ...GREEDY })
+    })
+    after(() => model.close())
+
+    test('is an RKLLMClient that says what it runs on', () => {
+      assert.ok(model instanceof RKLLMClient)
+      const { abi: found, detectedBy, standIn } = model.runtimeInfo()
+      assert.deepEqual({ found, detectedBy, standIn }, { found: abi, detectedBy: 'banner', standIn: true })
+      assert.match(model.info.device, /CPU/)
+      assert.equal(model.info.engine, 'rkllm')
+    })
+
+    test('streams the right answer', async () => {
+      let text = ''
+      for await (const part of model.chat(FRANCE)) if (part.type === 'text-delta') text += part.text
+      assert.equal(text, 'The capital of France is Paris.')
+    })
+
+    test('writes what llama.cpp writes', async () => {
+      const other = await LlamaModel.load(bundledModelPath(), { contextSize: 512 })
+      const { text } = await other.generate('Once upon a time', { maxTokens: 24, temperature: 0 })
+      await other.close()
+      assert.equal((await model.generate('Once upon a time', { maxTokens: 24 })).text, text)
+    })
+
+    test('answers one after the other what is asked at once', async () => {
+      const answers = await Promise.all(Array.from({ length: 6 }, () => model.chat(FRANCE)))
+      for (const { text } of answers) assert.equal(text, 'The capital of France is Paris.')
+    })
+
+    test('stops where a stop string or maxTokens says', async () => {
+      const stopped = await model.generate('Once upon a time', { stop: ['bear'], maxTokens: 40 })
+      assert.equal(stopped.finishReason, 'stop')
+      assert.ok(!stopped.text.includes('bear'))
+      const short = await model.generate('Once upon a time', { maxTokens: 3 })
+      assert.deepEqual([short.finishReason, short.usage.completionTokens], ['length', 3])
+    })
+
+    test('stops when it is aborted, and answers the next', async () => {
+      const controller = new AbortController()
+      const generation = model.generate('Once upon a time', { maxTokens: 400, signal: controller.signal })
+      setTimeout(() => controller.abort(), 20)
+      await assert.rejects(generation, { name: 'AbortError' })
+      assert.equal((await model.chat(FRANCE)).text, 'The capital of France is Paris.')
+    })
+
+    test('refuses by name what the runtime cannot do', async () => {
+      for (const [option, value] of [
+        ['seed', 1],
+        ['grammar', 'root ::= "x"'],
+        ['logprobs', true],
+        ['minP', 0.2],
+      ]) {
+        await assert.rejects(model.generate('x', { [option]: value }), (error) => {
+          assert.equal(error.code, 'unsupported')
+          assert.match(error.message, new RegExp(option))
+          return true
+        })
+      }
+    })
+
+    test('gives the hidden states of a prompt, and vectors made of them', async () => {
+      const { values, rows, size } = await model.generate('a cat', { mode: 'last-hidden-layer' })
+      assert.equal(rows, model.tokenize('a cat', { addSpecial: true }).length)
+      assert.equal(values.length, rows * size)
+      const { embeddings } = await model.embed(['a cat', 'a dog'])
+      assert.deepEqual(
+        embeddings.map((vector) => vector.length),
+        [size, size],
+      )
+    })
+
+    test('saves a prompt cache and loads it again', async () => {
+      const save = join(folder, `prompt-${abi}.cache`)
+      await model.generate('Once upon a time', { maxTokens: 2, promptCache: { save } })
+      assert.ok(existsSync(save))
+      await model.clearCache()
+      await model.loadPromptCache(save)
+      await model.releasePromptCache()
+      await assert.rejects(model.loadPromptCache(join(folder, 'none')), { code: 'model-invalid' })
+    })
+
+    test('tells what it does in events', async () => {
+      const client = new RKLLMClient({ modelPath, libraryPath: library(abi), contextSize: 512, ...GREEDY })
+      const heard = []
+      for (const name of ['initialized', 'inference:start', 'inference:complete', 'destroyed']) {
+        client.on(name, () => heard.push(name))
+      }
+      await client.initialize()
+      await client.generate('Once upon a time', { maxTokens: 2 })
+      await client.close()
+      assert.deepEqual(heard, ['initialized', 'inference:start', 'inference:complete', 'destroyed'])
+    })
+  })
+}
+
+test('a model is refused where there is no runtime, with the places that were looked at', async () => {
+  await assert.rejects(loadModel(modelPath, { libraryPath: join(folder, 'librkllmrt.so') }), (error) => {
+    assert.equal(error.code, 'library-unavailable')
+    assert.match(error.message, /librkllmrt\.so/)
+    return true
+  })
+})
+
+test('each class takes files of its own kind only', async () => {
+  await assert.rejects(LlamaModel.load(modelPath), { code: 'model-invalid' })
+  await assert.rejects(RKLLMClient.load(bundledModelPath()), { code: 'model-invalid' })
+})
+
+test('options of the one engine are refused by the other', async () => {
+  await assert.rejects(loadModel(bundledModelPath(), { npuDomain: 1 }), { code: 'unsupported' })
+  await assert.rejects(loadModel(modelPath, { kvCells: 512 }), { code: 'unsupported' })
+})
