@@ -22,7 +22,10 @@ pub(crate) enum Kind {
 /// is wrong with the file.
 pub(crate) fn kind(path: &Path) -> Kind {
     let mut head = [0; 4];
-    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    // Opening a pipe would wait for somebody to write to it.
+    let is_file = fs::metadata(path).is_ok_and(|facts| facts.is_file());
+    let read =
+        if is_file { fs::File::open(path).and_then(|mut file| file.read_exact(&mut head)) } else { Ok(()) };
     match (read, &head) {
         (Ok(()), b"GGUF") => Kind::Gguf,
         (Ok(()), head) if *head == RKLLM_MAGIC => Kind::Rkllm,
