@@ -346,7 +346,9 @@ describe('loading', () => {
     state.end(model)
     assert.equal(await loading, model)
     assert.equal(state.path, 'a.gguf')
-    assert.deepEqual(state.options, { contextSize: 512, mmap: false, gpuLayers: -1 })
+    const { npu, ...plain } = state.options
+    assert.deepEqual(plain, { contextSize: 512, mmap: false, gpuLayers: -1 })
+    assert.deepEqual(Object.keys(npu), ['addonFolder'])
     assert.deepEqual([state.onProgress, state.onLog], [null, null])
   })
 
