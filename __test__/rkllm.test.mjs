@@ -115,14 +115,8 @@ for (const abi of ['1.2', '1.3']) {
       )
     })
 
-    test('saves a prompt cache and loads it again', async () => {
-      const save = join(folder, `prompt-${abi}.cache`)
-      await model.generate('Once upon a time', { maxTokens: 2, promptCache: { save } })
-      assert.ok(existsSync(save))
-      // The runtime writes the file when its run ends, which the next call waits for.
+    test('refuses a prompt cache that is not there', async () => {
       await model.clearCache()
-      assert.ok(existsSync(save))
-      await model.loadPromptCache(save)
       await model.releasePromptCache()
       await assert.rejects(model.loadPromptCache(join(folder, 'none')), { code: 'model-invalid' })
     })

@@ -149,7 +149,9 @@ impl Exchange {
     /// Asks the run to end; what it still brings is dropped.
     pub(crate) fn stop(&self) {
         let mut state = self.state();
-        state.demand = if state.resumable { Demand::Stop } else { Demand::Drain };
+        // A run that was left to end by itself is ending.
+        let pauses = state.resumable && state.demand != Demand::Drain;
+        state.demand = if pauses { Demand::Stop } else { Demand::Drain };
         state.events.clear();
         self.changed.notify_all();
     }
@@ -160,6 +162,11 @@ impl Exchange {
         state.demand = Demand::Drain;
         state.events.clear();
         self.changed.notify_all();
+    }
+
+    /// Whether the run is left to end by itself.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.state().demand == Demand::Drain
     }
 
     /// Whether the last run was told to pause.

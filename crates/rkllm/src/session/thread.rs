@@ -19,6 +19,8 @@ static OPENING: Mutex<()> = Mutex::new(());
 
 /// How long a run that was asked to end may compute before the runtime is told to abort.
 const BEFORE_ABORT: Duration = Duration::from_millis(20);
+/// How long a run may take to end that has nothing left to compute; it may have a cache to save.
+const END_MOST: Duration = Duration::from_secs(5);
 /// How often an abort is repeated: one that comes just before the runtime looks is lost.
 const ABORT_AGAIN: Duration = Duration::from_millis(100);
 /// How long a run may go on after it was aborted. Long prompts are known to take more than a second.
@@ -157,9 +159,9 @@ impl Session {
         if !self.exchange.is_running() {
             return Ok(());
         }
-        let waits = self.exchange.is_in_callback();
+        let ends_soon = self.exchange.is_in_callback() || self.exchange.is_draining();
         self.exchange.stop();
-        if self.exchange.wait_idle(if waits { STOP_MOST } else { BEFORE_ABORT }) {
+        if self.exchange.wait_idle(if ends_soon { END_MOST } else { BEFORE_ABORT }) {
             return Ok(());
         }
         let deadline = Instant::now() + STOP_MOST;
