@@ -92,6 +92,12 @@ export interface NativeEmbeddings {
   promptTokens: number
 }
 
+/** A program with its arguments. */
+export interface NativeEngineProgram {
+  program: string
+  arguments: Array<string>
+}
+
 /** A failure as a value. */
 export interface NativeError {
   /** Always true: tells this from any result. */
@@ -169,6 +175,9 @@ export interface NativeLoadOptions {
   embedding?: boolean
   pooling?: string
   engine?: string
+  isolate?: boolean
+  /** What a child process runs that is to hold the engine. */
+  engineProgram?: NativeEngineProgram
   npu?: NativeNpuOptions
 }
 
@@ -219,6 +228,9 @@ export interface NativeStats {
   completionTokens: number
   tokensPerSecond: number
 }
+
+/** Becomes the engine of the process that has started this one, and never returns. */
+export declare function serveEngine(): void
 
 /**
  * Stops every engine thread that this JavaScript thread started, and waits for them. For its end:

@@ -840,6 +840,7 @@ module.exports.NativeLoading = nativeBinding.NativeLoading
 module.exports.NativeModel = nativeBinding.NativeModel
 module.exports.inspect = nativeBinding.inspect
 module.exports.loadModel = nativeBinding.loadModel
+module.exports.serveEngine = nativeBinding.serveEngine
 module.exports.shutdown = nativeBinding.shutdown
 module.exports.systemInfo = nativeBinding.systemInfo
 module.exports.version = nativeBinding.version

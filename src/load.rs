@@ -116,6 +116,12 @@ impl Job {
     }
 }
 
+/// Becomes the engine of the process that has started this one, and never returns.
+#[napi(catch_unwind)]
+pub fn serve_engine() {
+    rkllmjs_runtime::serve_engine()
+}
+
 /// What a GGUF file says about itself, as JSON.
 #[napi(catch_unwind, ts_return_type = "Promise<string | NativeError>")]
 pub fn inspect(env: &Env, path: String) -> napi::Result<Object<'_>> {

@@ -1,6 +1,6 @@
 use napi_derive::napi;
 use rkllmjs_core::{GenerateOptions, SAMPLER_NAMES};
-use rkllmjs_runtime::LoadOptions;
+use rkllmjs_runtime::{EngineProgram, LoadOptions};
 
 use crate::error::camel_case;
 use crate::npu::NativeNpuOptions;
@@ -25,7 +25,18 @@ pub struct NativeLoadOptions {
     pub embedding: Option<bool>,
     pub pooling: Option<String>,
     pub engine: Option<String>,
+    pub isolate: Option<bool>,
+    /// What a child process runs that is to hold the engine.
+    pub engine_program: Option<NativeEngineProgram>,
     pub npu: Option<NativeNpuOptions>,
+}
+
+/// A program with its arguments.
+#[napi(object)]
+#[derive(Debug)]
+pub struct NativeEngineProgram {
+    pub program: String,
+    pub arguments: Vec<String>,
 }
 
 impl From<NativeLoadOptions> for LoadOptions {
@@ -47,6 +58,10 @@ impl From<NativeLoadOptions> for LoadOptions {
             embedding: o.embedding,
             pooling: o.pooling,
             engine: o.engine,
+            isolate: o.isolate,
+            engine_program: o
+                .engine_program
+                .map(|p| EngineProgram { program: p.program.into(), arguments: p.arguments }),
             npu: o.npu.unwrap_or_default().into(),
         }
     }

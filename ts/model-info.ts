@@ -44,6 +44,8 @@ export interface ModelInfo {
   readonly engine: string
   /** Where it runs. */
   readonly device: string
+  /** Whether it runs in a process of its own. */
+  readonly isolated: boolean
   /** About how much memory it takes. */
   readonly memory: MemoryEstimate | null
   /** The NPU runtime's library; only for models on an NPU. */

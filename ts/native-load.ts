@@ -14,6 +14,9 @@ import { pick } from './pick.js'
 /** One of the places where the NPU's library may lie. */
 const ADDON_FOLDER = join(__dirname, '..')
 
+/** What an engine's own process runs. */
+const ENGINE_PROCESS = join(__dirname, 'engine-process.js')
+
 /** An engine that a caller is ready for; files for the other are refused. */
 export type Engine = 'llama' | 'rkllm'
 
@@ -101,6 +104,7 @@ function toNativeLoadOptions(options: LoadOptions, engine: Engine | undefined): 
   // The same under the name that the NPU's own API has for it.
   if (maxContextLength !== undefined) nativeOptions.contextSize ??= maxContextLength
   if (engine !== undefined) nativeOptions.engine = engine
+  nativeOptions.engineProgram = { program: process.execPath, arguments: [ENGINE_PROCESS] }
   const npu: NativeNpuOptions = { ...pick(options, PLAIN_NPU_OPTIONS), addonFolder: ADDON_FOLDER }
   if (libraryPath !== undefined) npu.libraryPath = toPath(libraryPath)
   return { ...nativeOptions, npu }

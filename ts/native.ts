@@ -30,7 +30,15 @@ export interface NativeLoadOptions {
   pooling?: string
   /** The engine the caller is ready for: `llama` or `rkllm`. */
   engine?: string
+  isolate?: boolean
+  engineProgram?: NativeEngineProgram
   npu?: NativeNpuOptions
+}
+
+/** What a child process runs that is to hold the engine. */
+export interface NativeEngineProgram {
+  program: string
+  arguments: string[]
 }
 
 export interface NativeNpuOptions {
@@ -201,6 +209,8 @@ export interface NativeBinding {
     onProgress: ((fraction: number) => void) | null,
     onLog: ((level: string, line: string) => void) | null,
   ): NativeLoading
+  /** Becomes the engine of the process that has started this one, and never returns. */
+  serveEngine(): void
   inspect(path: string): Promise<string | NativeError>
   /** Stops every engine thread that belongs to this JavaScript thread. */
   shutdown(): void

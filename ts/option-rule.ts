@@ -80,12 +80,6 @@ export const unsupported: OptionRule = {
   limit: { allows: () => false },
 }
 
-/** A switch that a later version can turn on. */
-export const onlyFalse: OptionRule = {
-  ...boolean,
-  limit: { expected: 'false', allows: (value) => value === false },
-}
-
 /** An array that must be empty, because a later version will read it. */
 export const emptyArray: OptionRule = {
   expected: 'an array',

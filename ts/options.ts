@@ -97,6 +97,7 @@ export const PLAIN_LOAD_OPTIONS = {
   chatTemplate: rule.string,
   embedding: rule.boolean,
   pooling: rule.string,
+  isolate: rule.boolean,
 } as const satisfies Partial<RulesOf<LoadOptions>>
 
 /** Options of models on an NPU, which the addon takes under the same name and in the same form. */
@@ -131,7 +132,6 @@ export const LOAD_OPTIONS = {
   ...NPU_OPTIONS,
   gpuLayers: rule.layers,
   contextOverflow: rule.only(['error']),
-  isolate: rule.onlyFalse,
   onProgress: rule.callback,
   onLog: rule.callback,
   signal: rule.signal,

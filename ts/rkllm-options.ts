@@ -71,7 +71,7 @@ export interface NpuOptions {
 /** How an `.rkllm` model is loaded. */
 export interface RKLLMLoadOptions
   extends NpuOptions,
-    Pick<LoadOptions, 'contextSize' | 'maxQueue' | 'chatTemplate' | 'onProgress' | 'onLog' | 'signal'> {}
+    Pick<LoadOptions, 'contextSize' | 'maxQueue' | 'chatTemplate' | 'isolate' | 'onProgress' | 'onLog' | 'signal'> {}
 
 /** The same with the model, for the constructor. */
 export interface RKLLMClientOptions extends RKLLMLoadOptions {

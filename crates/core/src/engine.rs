@@ -2,12 +2,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     Adapters, Error, NativeCall, NativeInput, NativeReply, OptionSupport, Sampling, Token, TokenLogprob,
 };
 
 /// Names a sequence between scheduler and engine. Never reused while a model lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SequenceId(pub u64);
 
 /// What the scheduler may rely on. Constant while the engine lives.
@@ -81,7 +83,7 @@ pub trait Sink {
 }
 
 /// How a step ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StepOutcome {
     /// Every run is in the cache, and every sample was given to the sink.
     Done,
@@ -163,6 +165,11 @@ pub trait Engine: Send {
 
     /// The switch that stops a step of this engine.
     fn abort_switch(&self) -> AbortSwitch;
+
+    /// Whether it has failed for good: every call will, and only a new engine can help.
+    fn is_lost(&self) -> bool {
+        false
+    }
 
     /// Prepares to sample for a new sequence.
     ///

@@ -1,9 +1,11 @@
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Token;
 
 /// Something only engines that keep caches and templates of their own can do, between two steps.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum NativeCall {
     /// Loads a saved prompt cache, whose prefix later prompts then need not compute.
     LoadPromptCache(PathBuf),
@@ -26,7 +28,7 @@ pub enum NativeCall {
 }
 
 /// Which part of an engine's cache to clear.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClearCache {
     /// Everything.
     All,
@@ -42,7 +44,7 @@ pub enum ClearCache {
 }
 
 /// What a [`NativeCall`] gives.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum NativeReply {
     /// It is done.
     Done,

@@ -1,9 +1,11 @@
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 /// What an engine that reads prompts itself is given, and what it alone knows to do with one.
 ///
 /// The request's `prompt` then only says how many tokens it is counted as.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct NativeInput {
     /// What to read.
     pub content: NativeContent,
@@ -18,7 +20,7 @@ pub struct NativeInput {
 }
 
 /// What an engine that reads prompts itself reads.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub enum NativeContent {
     /// The tokens of the request's prompt.
     #[default]
@@ -30,7 +32,7 @@ pub enum NativeContent {
 }
 
 /// Whether an engine keeps a conversation on its own.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum History {
     /// Every request brings all it needs.
     #[default]

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Adapters, Error, OptionSupport, Request, SamplerKind, Sampling, StopRules, Token};
 
 /// One generation option: its name, default, range and meaning. The documentation's table of
@@ -197,7 +199,7 @@ const GRAMMAR_BYTES_MAX: usize = 256 * 1024;
 const GRAMMAR_DEPTH_MAX: usize = 64;
 
 /// Generation options as a caller wrote them: anything may be absent, any number may be wrong.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each field is a row of OPTIONS or described by `build`")]
 pub struct GenerateOptions {
     pub max_tokens: Option<f64>,

@@ -1,7 +1,9 @@
+use serde::{Deserialize, Serialize};
+
 use crate::{SAMPLER_NAMES, Token};
 
 /// A step of the sampler chain, named as the option that drives it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SamplerKind {
     /// Repeat, frequency and presence penalties.
     Penalties,
@@ -24,7 +26,7 @@ pub enum SamplerKind {
 }
 
 /// How the next token is chosen: checked values, ready for an engine.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sampling {
     /// Divides the logits; 0 picks the most likely token.
     pub temperature: f32,

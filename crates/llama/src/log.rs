@@ -18,6 +18,16 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
+    /// The level of a published name; `Info` for any other.
+    pub fn from_name(name: &str) -> Self {
+        match name {
+            "debug" => Self::Debug,
+            "warn" => Self::Warn,
+            "error" => Self::Error,
+            _ => Self::Info,
+        }
+    }
+
     /// The published name.
     pub const fn as_str(self) -> &'static str {
         match self {

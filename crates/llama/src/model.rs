@@ -69,18 +69,31 @@ impl Model {
         options: &LoadOptions,
         progress: impl FnMut(f32) -> bool + 'static,
     ) -> Result<Arc<Self>, Error> {
-        let backend = backend::backend()?;
-        if path.to_str().is_none_or(|p| p.contains('\0')) {
-            return Err(Error::new(ErrorCode::InvalidRequest, "the path of the model is not valid UTF-8"));
-        }
         let params = LlamaModelParams::default()
             .with_n_gpu_layers(options.gpu_layers)
             .with_use_mmap(options.mmap)
             .with_use_mlock(options.mlock)
             .with_progress_callback(progress);
-        log::send_to(options.log.clone());
+        Self::load_with(path, &params, options.log.clone())
+    }
+
+    /// Loads the vocabulary of a file and none of its weights: enough for a [`Tokenizer`].
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn load_vocabulary(path: &Path) -> Result<Arc<Self>, Error> {
+        Self::load_with(path, &LlamaModelParams::default().with_vocab_only(true), None)
+    }
+
+    fn load_with(path: &Path, params: &LlamaModelParams, log: Option<LogSink>) -> Result<Arc<Self>, Error> {
+        let backend = backend::backend()?;
+        if path.to_str().is_none_or(|p| p.contains('\0')) {
+            return Err(Error::new(ErrorCode::InvalidRequest, "the path of the model is not valid UTF-8"));
+        }
+        log::send_to(log);
         log::take_error();
-        let loaded = LlamaModel::load_from_file(backend, path, &params);
+        let loaded = LlamaModel::load_from_file(backend, path, params);
         log::send_to(None);
         let model = loaded.map_err(|error| {
             let why = log::take_error().unwrap_or_else(|| error.to_string());

@@ -379,6 +379,10 @@ impl Engine for RkllmEngine {
         self.switch.clone()
     }
 
+    fn is_lost(&self) -> bool {
+        self.session.is_lost()
+    }
+
     fn open(&mut self, sequence: SequenceId, opening: Opening<'_>) -> Result<(), Error> {
         let sampling = handle_sampling(opening.sampling, &self.limits.options)?;
         if opening.logprobs.is_some() {

@@ -17,6 +17,7 @@ pub(crate) fn describe(
     plan: &Plan,
     template: Option<&str>,
     only_reads: bool,
+    isolated: bool,
 ) -> Value {
     json!({
         "path": path.display().to_string(),
@@ -41,6 +42,7 @@ pub(crate) fn describe(
         "generates": !only_reads,
         "engine": "llama.cpp",
         "device": "CPU",
+        "isolated": isolated,
         "memory": memory(&plan.memory),
     })
 }
@@ -50,7 +52,9 @@ pub(crate) fn describe(
 pub(crate) struct NpuFacts<'a> {
     pub(crate) path: &'a Path,
     pub(crate) file: &'a ModelFile,
-    pub(crate) library: &'a Library,
+    /// As [`describe_runtime`] has it.
+    pub(crate) runtime: Value,
+    pub(crate) isolated: bool,
     pub(crate) context: u32,
     pub(crate) queue: u32,
     pub(crate) embedding_length: Option<u32>,
@@ -62,7 +66,7 @@ pub(crate) struct NpuFacts<'a> {
 
 /// What `info` shows of a model on the NPU.
 pub(crate) fn describe_npu(facts: &NpuFacts<'_>) -> Value {
-    let NpuFacts { path, file, library, .. } = facts;
+    let NpuFacts { path, file, runtime, .. } = facts;
     let notes: &[&str] = match facts.vocabulary_size {
         Some(_) => &[],
         None => &[
@@ -92,22 +96,23 @@ pub(crate) fn describe_npu(facts: &NpuFacts<'_>) -> Value {
         "chatTemplate": facts.template,
         "generates": true,
         "engine": "rkllm",
-        "device": device(library),
+        "device": device(runtime),
+        "isolated": facts.isolated,
         "memory": null,
-        "runtime": runtime(library),
+        "runtime": runtime,
         "notes": notes,
     })
 }
 
-fn device(library: &Library) -> String {
-    if library.stand_in {
+fn device(runtime: &Value) -> String {
+    if runtime.get("standIn") == Some(&Value::Bool(true)) {
         return "CPU (stand-in for the NPU)".to_owned();
     }
     npu::soc().value.map_or_else(|| "NPU".to_owned(), |soc| format!("{} NPU", soc.name.to_uppercase()))
 }
 
 /// The library a model runs on.
-fn runtime(library: &Library) -> Value {
+pub(crate) fn describe_runtime(library: &Library) -> Value {
     json!({
         "path": library.path.display().to_string(),
         "version": library.version.map(|version| version.to_string()),

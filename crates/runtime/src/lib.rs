@@ -16,7 +16,9 @@ mod prepare;
 mod registry;
 
 pub use inspect::inspect;
-pub use load::{Hooks, LOAD_OPTIONS, LoadOptions, NPU_OPTIONS, NpuOptions, load};
+pub use load::{
+    EngineProgram, Hooks, LOAD_OPTIONS, LoadOptions, NPU_OPTIONS, NpuOptions, load, serve_engine,
+};
 pub use machine::{Machine, machine};
 pub use model::{Model, PromptInput};
 pub use registry::{shutdown, wait_for_loads};

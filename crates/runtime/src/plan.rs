@@ -70,6 +70,21 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// `options` with these sizes written out, so that whoever plans again comes to the same ones.
+    pub(crate) fn pinned(&self, options: &LoadOptions) -> LoadOptions {
+        LoadOptions {
+            context_size: Some(f64::from(self.context)),
+            kv_cells: Some(f64::from(self.cells)),
+            max_sequences: Some(f64::from(self.sequences)),
+            batch_size: Some(f64::from(self.batch)),
+            threads: Some(f64::from(self.threads)),
+            threads_batch: Some(f64::from(self.threads_batch)),
+            ..options.clone()
+        }
+    }
+}
+
 struct Sizes<'a> {
     facts: &'a Facts<'a>,
     kv_type: KvType,

@@ -143,6 +143,11 @@ impl Session {
         self.exchange.next(wait.most, wait.give_up)
     }
 
+    /// Whether the runtime does not come back from a call.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         self.exchange.is_running()
     }

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use rkllmjs_core::{Error, ErrorCode, ModelHandle, ModelSettings, Tokenizer};
+use rkllmjs_core::{Engine, Error, ErrorCode, ModelHandle, ModelSettings, Tokenizer};
 use rkllmjs_gguf as gguf;
 use rkllmjs_llama::{self as llama, EngineOptions, LlamaEngine, Pooling};
 
-use super::{Hooks, LoadOptions, stopped};
+use super::{Hooks, LoadOptions, isolated, stopped};
 use crate::info::describe;
 use crate::machine::machine;
 use crate::model::{Model, Parts, Vocabulary};
@@ -21,19 +21,68 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
     refuse_npu_options(options)?;
     let file = file::open_model(path)?;
     let facts = gguf::facts(&file);
-    let pooling = pooling(options.pooling.as_deref())?;
-    let gpu_layers = gpu_layers(options.gpu_layers)?;
     let plan = Plan::new(options, &facts, &machine())?;
-    let weights = load_weights(path, options, gpu_layers, hooks)?;
-    let only_reads = facts.is_encoder_only || options.embedding == Some(true);
+    let isolated = isolated::is_wanted(options, false)?;
+    let (engine, tokenizer): (Box<dyn Engine>, Arc<dyn Tokenizer>) = if isolated {
+        // Text becomes tokens on this side, where it is needed while the engine computes.
+        let vocabulary = llama::Model::load_vocabulary(path)?;
+        (isolated::start(path, plan.pinned(options), hooks)?.0, vocabulary)
+    } else {
+        let weights = load_weights(path, options, hooks)?;
+        (Box::new(engine(Arc::clone(&weights), options, &facts, &plan, hooks)?), weights)
+    };
+    if hooks.cancelled.load(Ordering::SeqCst) {
+        return Err(stopped());
+    }
+    let settings = ModelSettings { queue: plan.queue, ..ModelSettings::default() };
+    let handle = ModelHandle::start(engine, settings)?;
+    registry::renew_at_exit();
+    registry::add(&handle);
+    let template = options.chat_template.as_deref().or(facts.chat_template);
+    let template = template.filter(|source| !source.trim().is_empty()).map(str::to_owned);
+    Ok(Model::new(Parts {
+        info: describe(
+            path,
+            &file,
+            &facts,
+            &plan,
+            template.as_deref(),
+            only_reads(options, &facts),
+            isolated,
+        ),
+        prepare: Prepare::start(plan.sequences as usize + plan.queue as usize)?,
+        path: PathBuf::from(path),
+        vocabulary: Mutex::new(Vocabulary::Known(tokenizer)),
+        default_max_tokens: None,
+        check_adapter: file::check_adapter,
+        template,
+        handle,
+    }))
+}
+
+/// The engine without what makes a model of it, for the process that runs it alone.
+pub(super) fn engine_alone(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<LlamaEngine, Error> {
+    let file = file::open_model(path)?;
+    let facts = gguf::facts(&file);
+    let plan = Plan::new(options, &facts, &machine())?;
+    engine(load_weights(path, options, hooks)?, options, &facts, &plan, hooks)
+}
+
+fn engine(
+    weights: Arc<llama::Model>,
+    options: &LoadOptions,
+    facts: &gguf::Facts<'_>,
+    plan: &Plan,
+    hooks: &Hooks,
+) -> Result<LlamaEngine, Error> {
     if weights.has_encoder() && weights.has_decoder() {
         return Err(Error::new(
             ErrorCode::Unsupported,
             "models with an encoder and a decoder cannot be run yet",
         ));
     }
-    let engine = LlamaEngine::new(
-        Arc::clone(&weights),
+    LlamaEngine::new(
+        weights,
         EngineOptions {
             context: plan.context,
             cells: plan.cells,
@@ -43,42 +92,24 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
             threads_batch: plan.threads_batch,
             kv_type: plan.kv_type,
             flash_attention: options.flash_attention,
-            pooling,
+            pooling: pooling(options.pooling.as_deref())?,
             model_pools: facts.pooling.is_some_and(|pooling| pooling != gguf::Pooling::None),
-            encoder_only: only_reads,
+            encoder_only: only_reads(options, facts),
             embeds_with_encoder: facts.is_encoder_only,
             log: hooks.log.clone(),
         },
-    )?;
-    if hooks.cancelled.load(Ordering::SeqCst) {
-        return Err(stopped());
-    }
-    let settings = ModelSettings { queue: plan.queue, ..ModelSettings::default() };
-    let handle = ModelHandle::start(Box::new(engine), settings)?;
-    registry::renew_at_exit();
-    registry::add(&handle);
-    let template = options.chat_template.as_deref().or(facts.chat_template);
-    let template = template.filter(|source| !source.trim().is_empty()).map(str::to_owned);
-    Ok(Model::new(Parts {
-        info: describe(path, &file, &facts, &plan, template.as_deref(), only_reads),
-        prepare: Prepare::start(plan.sequences as usize + plan.queue as usize)?,
-        path: PathBuf::from(path),
-        vocabulary: Mutex::new(Vocabulary::Known(weights as Arc<dyn Tokenizer>)),
-        default_max_tokens: None,
-        check_adapter: file::check_adapter,
-        template,
-        handle,
-    }))
+    )
 }
 
-fn load_weights(
-    path: &Path,
-    options: &LoadOptions,
-    gpu_layers: u32,
-    hooks: &Hooks,
-) -> Result<Arc<llama::Model>, Error> {
+fn only_reads(options: &LoadOptions, facts: &gguf::Facts<'_>) -> bool {
+    facts.is_encoder_only || options.embedding == Some(true)
+}
+
+fn load_weights(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<Arc<llama::Model>, Error> {
+    // A wrong value is refused before the file is read, which may take long.
+    pooling(options.pooling.as_deref())?;
     let load_options = llama::LoadOptions {
-        gpu_layers,
+        gpu_layers: gpu_layers(options.gpu_layers)?,
         mmap: options.mmap.unwrap_or(true),
         mlock: options.mlock.unwrap_or(false),
         log: hooks.log.clone(),

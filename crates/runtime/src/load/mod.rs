@@ -1,9 +1,11 @@
 //! From a file to a running model: what all engines share of it, and a file for each engine.
 
 mod gguf;
+mod isolated;
 mod npu_options;
 mod rkllm;
 
+pub use isolated::{EngineProgram, serve_engine};
 pub use npu_options::NpuOptions;
 pub use rkllm::NPU_OPTIONS;
 
@@ -14,6 +16,7 @@ use std::sync::atomic::AtomicBool;
 
 use rkllmjs_core::{Error, ErrorCode, OptionFact};
 use rkllmjs_llama::LogSink;
+use serde::{Deserialize, Serialize};
 
 use crate::file::{self, Kind};
 use crate::model::Model;
@@ -50,7 +53,7 @@ pub const LOAD_OPTIONS: [OptionFact; 8] = [
 ];
 
 /// Load options as a caller wrote them.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[expect(
     missing_docs,
     reason = "each numeric field is a row of LOAD_OPTIONS; the others say it in their names"
@@ -74,6 +77,10 @@ pub struct LoadOptions {
     pub pooling: Option<String>,
     /// The engine the caller is ready for, `llama` or `rkllm`; a file for the other is refused.
     pub engine: Option<String>,
+    /// Run the engine in a child process; where nobody says, a model on an NPU does.
+    pub isolate: Option<bool>,
+    /// What the child process runs; without it there is none.
+    pub engine_program: Option<EngineProgram>,
     /// What only models on an NPU have.
     pub npu: NpuOptions,
 }

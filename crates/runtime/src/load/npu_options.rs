@@ -1,9 +1,10 @@
 use std::path::PathBuf;
 
 use rkllmjs_core::GenerateOptions;
+use serde::{Deserialize, Serialize};
 
 /// Load options that only models on an NPU have, as a caller wrote them.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct NpuOptions {
     /// The runtime's library; otherwise it is searched for.
     pub library_path: Option<PathBuf>,

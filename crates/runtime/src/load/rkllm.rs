@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use rkllmjs_core::{Error, ModelHandle, ModelSettings, OptionFact, OptionSupport, Tokenizer};
+use rkllmjs_core::{Engine, Error, ModelHandle, ModelSettings, OptionFact, OptionSupport, Tokenizer};
 use rkllmjs_hf_tokenizer::{self as hf, Companions, ModelFacts};
 use rkllmjs_rkllm::library::{Library, Search};
 use rkllmjs_rkllm::{
     EngineOptions, HandleSampling, RkllmEngine, SessionSettings, default_sampling, model_file, npu,
 };
+use serde_json::Value;
 
-use super::{Hooks, LoadOptions, stopped};
-use crate::info::{NpuFacts, describe_npu};
+use super::{Hooks, LoadOptions, NpuOptions, isolated, stopped};
+use crate::info::{NpuFacts, describe_npu, describe_runtime};
 use crate::machine::fast_processor_mask;
 use crate::model::{Model, Parts, Vocabulary};
 use crate::plan::whole;
@@ -63,32 +64,31 @@ pub const NPU_OPTIONS: [OptionFact; 4] = [
 /// Loads an `.rkllm` file.
 pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<Model, Error> {
     refuse_other_options(options)?;
-    let soc = npu::soc().value;
-    let file = model_file::check(path, soc.as_ref())?;
+    let file = model_file::check(path, npu::soc().value.as_ref())?;
     let companions = hf::open_beside(path)?;
     let settings = settings(path, options, companions.as_ref())?;
+    let context = settings.context;
     let default_max_tokens = number("max_new_tokens", options.npu.max_new_tokens)?.map(|most| most as u32);
     let queue = whole("max_queue", options.max_queue)?.unwrap_or(QUEUE_DEFAULT);
-    let library = Library::find(&Search {
-        library_path: options.npu.library_path.as_deref(),
-        addon_folder: options.npu.addon_folder.as_deref(),
-        runtime_version: options.npu.runtime_version.as_deref(),
-    })?;
     let (tokenizer, templates, facts) = match companions {
         Some(Companions { tokenizer, templates, facts }) => {
             (Some(Arc::new(tokenizer) as Arc<dyn Tokenizer>), templates.default, facts)
         }
         None => (None, None, ModelFacts::default()),
     };
-    let embedding_length = facts.embedding_size;
-    let context = settings.context;
-    let engine_options = EngineOptions { session: settings, embedding_length, tokenizer: tokenizer.clone() };
-    let engine = RkllmEngine::new(library, engine_options)?;
+    // The runtime ends its process on a failed assertion, and prints what it likes.
+    let isolated = isolated::is_wanted(options, true)?;
+    let (engine, runtime): (Box<dyn Engine>, Value) = if isolated {
+        isolated::start(path, options.clone(), hooks)?
+    } else {
+        let (engine, runtime) = engine(settings, &options.npu, tokenizer.clone(), facts.embedding_size)?;
+        (Box::new(engine), runtime)
+    };
     if hooks.cancelled.load(Ordering::SeqCst) {
         return Err(stopped());
     }
     (hooks.progress)(1.0);
-    let handle = ModelHandle::start(Box::new(engine), ModelSettings { queue, ..ModelSettings::default() })?;
+    let handle = ModelHandle::start(engine, ModelSettings { queue, ..ModelSettings::default() })?;
     registry::renew_at_exit();
     registry::add(&handle);
     let template = options.chat_template.clone().or(templates).filter(|source| !source.trim().is_empty());
@@ -97,10 +97,11 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
         info: describe_npu(&NpuFacts {
             path,
             file: &file,
-            library,
+            runtime,
+            isolated,
             context,
             queue,
-            embedding_length,
+            embedding_length: facts.embedding_size,
             architecture: facts.architecture.as_deref(),
             vocabulary_size,
             template: template.as_deref(),
@@ -113,6 +114,30 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
         check_adapter,
         handle,
     }))
+}
+
+/// The engine without what makes a model of it, for the process that runs it alone, and the runtime it uses.
+pub(super) fn engine_alone(path: &Path, options: &LoadOptions) -> Result<(RkllmEngine, Value), Error> {
+    let companions = hf::open_beside(path)?;
+    let settings = settings(path, options, companions.as_ref())?;
+    let embedding_length = companions.as_ref().and_then(|companions| companions.facts.embedding_size);
+    let tokenizer = companions.map(|companions| Arc::new(companions.tokenizer) as Arc<dyn Tokenizer>);
+    engine(settings, &options.npu, tokenizer, embedding_length)
+}
+
+fn engine(
+    session: SessionSettings,
+    npu: &NpuOptions,
+    tokenizer: Option<Arc<dyn Tokenizer>>,
+    embedding_length: Option<u32>,
+) -> Result<(RkllmEngine, Value), Error> {
+    let library = Library::find(&Search {
+        library_path: npu.library_path.as_deref(),
+        addon_folder: npu.addon_folder.as_deref(),
+        runtime_version: npu.runtime_version.as_deref(),
+    })?;
+    let engine = RkllmEngine::new(library, EngineOptions { session, embedding_length, tokenizer })?;
+    Ok((engine, describe_runtime(library)))
 }
 
 fn settings(

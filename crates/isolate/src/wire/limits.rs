@@ -1,0 +1,47 @@
+use rkllmjs_core::{Limits, OptionSupport, Sampling};
+use serde::{Deserialize, Serialize};
+
+use super::names::lasting;
+
+/// [`Limits`] on their way between two processes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct WireLimits {
+    sequences: u32,
+    context: u32,
+    cells: u32,
+    batch: u32,
+    rolls_back: bool,
+    worth_stopping: u32,
+    defaults: Sampling,
+    fixed: Vec<String>,
+}
+
+impl From<&Limits> for WireLimits {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            sequences: limits.sequences,
+            context: limits.context,
+            cells: limits.cells,
+            batch: limits.batch,
+            rolls_back: limits.rolls_back,
+            worth_stopping: limits.worth_stopping,
+            defaults: limits.options.defaults.clone(),
+            fixed: limits.options.fixed.iter().map(|&name| name.to_owned()).collect(),
+        }
+    }
+}
+
+impl From<WireLimits> for Limits {
+    fn from(wire: WireLimits) -> Self {
+        let fixed = wire.fixed.iter().map(|name| lasting(name)).collect();
+        Self {
+            sequences: wire.sequences,
+            context: wire.context,
+            cells: wire.cells,
+            batch: wire.batch,
+            rolls_back: wire.rolls_back,
+            worth_stopping: wire.worth_stopping,
+            options: OptionSupport { defaults: wire.defaults, fixed },
+        }
+    }
+}

@@ -1,0 +1,209 @@
+use std::borrow::Cow;
+
+use rkllmjs_core::{
+    Adapters, Batch, NativeCall, NativeInput, NativeReply, Opening, Run, Sampled, Sampling, SequenceId, Sink,
+    StepOutcome, Token, TokenLogprob,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{WireError, WireLimits};
+
+/// What the parent says. Each is answered once, but those that say they are not.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ToChild<'a> {
+    /// Loads the model; the bytes mean something to the child's loader alone.
+    Load(Cow<'a, [u8]>),
+    Open(Box<OpenMessage<'a>>),
+    Step {
+        runs: Vec<RunMessage<'a>>,
+        adapters: Cow<'a, Adapters>,
+    },
+    /// Not answered.
+    Park(SequenceId),
+    /// Not answered.
+    Release(SequenceId),
+    Embed(Cow<'a, [Vec<Token>]>),
+    Native(Cow<'a, NativeCall>),
+    LoadAdapter {
+        name: Cow<'a, str>,
+        path: Cow<'a, str>,
+    },
+    UnloadAdapter(Cow<'a, str>),
+    /// Stops the step under way. Not answered.
+    Abort,
+    /// Answered at once, whatever the engine does.
+    Ping,
+    /// Frees the engine and ends the process.
+    Close,
+}
+
+/// What the child says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum FromChild {
+    /// How much of the load is done; no answer.
+    Progress(f32),
+    /// A line of the engine's log; no answer.
+    Log {
+        level: String,
+        line: String,
+    },
+    Pong,
+    Loaded {
+        limits: Box<WireLimits>,
+        facts: String,
+    },
+    Stepped {
+        events: Vec<StepEvent>,
+        outcome: StepOutcome,
+    },
+    Vectors(Vec<Vec<f32>>),
+    Replied(NativeReply),
+    Unloaded(bool),
+    Done,
+    Failed {
+        error: WireError,
+        /// The engine is of no use any more.
+        lost: bool,
+    },
+}
+
+/// [`Opening`] with the sequence it is for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct OpenMessage<'a> {
+    pub(crate) sequence: SequenceId,
+    sampling: Cow<'a, Sampling>,
+    prompt: Cow<'a, [Token]>,
+    logprobs: Option<u32>,
+    max_tokens: Option<u32>,
+    native: Option<Cow<'a, NativeInput>>,
+}
+
+impl<'a> OpenMessage<'a> {
+    pub(crate) fn new(sequence: SequenceId, opening: Opening<'a>) -> Self {
+        Self {
+            sequence,
+            sampling: Cow::Borrowed(opening.sampling),
+            prompt: Cow::Borrowed(opening.prompt),
+            logprobs: opening.logprobs,
+            max_tokens: opening.max_tokens,
+            native: opening.native.map(Cow::Borrowed),
+        }
+    }
+
+    pub(crate) fn opening(&self) -> Opening<'_> {
+        Opening {
+            sampling: &self.sampling,
+            prompt: &self.prompt,
+            logprobs: self.logprobs,
+            max_tokens: self.max_tokens,
+            native: self.native.as_deref(),
+        }
+    }
+
+    pub(crate) fn into_owned(self) -> OpenMessage<'static> {
+        OpenMessage {
+            sequence: self.sequence,
+            sampling: Cow::Owned(self.sampling.into_owned()),
+            prompt: Cow::Owned(self.prompt.into_owned()),
+            logprobs: self.logprobs,
+            max_tokens: self.max_tokens,
+            native: self.native.map(|native| Cow::Owned(native.into_owned())),
+        }
+    }
+}
+
+/// [`Run`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct RunMessage<'a> {
+    sequence: SequenceId,
+    start: u32,
+    tokens: Cow<'a, [Token]>,
+    sample: bool,
+}
+
+impl<'a> From<&Run<'a>> for RunMessage<'a> {
+    fn from(run: &Run<'a>) -> Self {
+        Self {
+            sequence: run.sequence,
+            start: run.start,
+            tokens: Cow::Borrowed(run.tokens),
+            sample: run.sample,
+        }
+    }
+}
+
+/// The batch that `runs` are.
+pub(crate) fn batch<'a>(runs: &'a [RunMessage<'_>], adapters: Adapters) -> Batch<'a> {
+    let run = |run: &'a RunMessage<'_>| Run {
+        sequence: run.sequence,
+        start: run.start,
+        tokens: &run.tokens,
+        sample: run.sample,
+    };
+    Batch { runs: runs.iter().map(run).collect(), adapters }
+}
+
+/// What a step brought.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum StepEvent {
+    Token { sequence: SequenceId, token: Token, bytes: Vec<u8>, end: bool, logprob: Option<LogprobMessage> },
+    Prompt { sequence: SequenceId, tokens: u32, cached: u32 },
+    Failed { sequence: SequenceId, error: WireError },
+}
+
+impl StepEvent {
+    /// Tells `sink`.
+    pub(crate) fn tell(self, sink: &mut dyn Sink) {
+        match self {
+            Self::Token { sequence, token, bytes, end, logprob } => {
+                let logprob = logprob.map(TokenLogprob::from);
+                sink.token(sequence, Sampled { token, bytes: &bytes, end, logprob });
+            }
+            Self::Prompt { sequence, tokens, cached } => sink.prompt(sequence, tokens, cached),
+            Self::Failed { sequence, error } => sink.failed(sequence, error.into()),
+        }
+    }
+}
+
+/// Keeps what a step brings until it is sent.
+#[derive(Debug, Default)]
+pub(crate) struct StepEvents(pub(crate) Vec<StepEvent>);
+
+impl Sink for StepEvents {
+    fn token(&mut self, sequence: SequenceId, sampled: Sampled<'_>) {
+        let Sampled { token, bytes, end, logprob } = sampled;
+        let logprob = logprob.map(LogprobMessage::from);
+        self.0.push(StepEvent::Token { sequence, token, bytes: bytes.to_vec(), end, logprob });
+    }
+
+    fn prompt(&mut self, sequence: SequenceId, tokens: u32, cached: u32) {
+        self.0.push(StepEvent::Prompt { sequence, tokens, cached });
+    }
+
+    fn failed(&mut self, sequence: SequenceId, error: rkllmjs_core::Error) {
+        self.0.push(StepEvent::Failed { sequence, error: error.into() });
+    }
+}
+
+/// [`TokenLogprob`] as a list, so that reading it cannot recurse.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LogprobMessage {
+    chosen: OneLogprob,
+    top: Vec<OneLogprob>,
+}
+
+type OneLogprob = (Token, Vec<u8>, f32);
+
+impl From<TokenLogprob> for LogprobMessage {
+    fn from(logprob: TokenLogprob) -> Self {
+        let one = |l: &TokenLogprob| (l.token, l.bytes.clone(), l.logprob);
+        Self { chosen: one(&logprob), top: logprob.top.iter().map(one).collect() }
+    }
+}
+
+impl From<LogprobMessage> for TokenLogprob {
+    fn from(message: LogprobMessage) -> Self {
+        let one = |(token, bytes, logprob): OneLogprob| Self { token, bytes, logprob, top: Vec::new() };
+        Self { top: message.top.into_iter().map(one).collect(), ..one(message.chosen) }
+    }
+}
