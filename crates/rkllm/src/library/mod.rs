@@ -11,6 +11,7 @@ mod open;
 mod probe;
 mod refusal;
 mod search;
+mod survey;
 mod symbols;
 mod version;
 
@@ -21,6 +22,7 @@ use rkllmjs_core::Error;
 
 pub use decide::DetectedBy;
 pub use search::Search;
+pub use survey::{Found, Survey, Tried, survey};
 pub use symbols::{Functions12, Functions13, Symbols};
 pub use version::{Abi, Version};
 

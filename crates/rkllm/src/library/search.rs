@@ -39,7 +39,7 @@ pub struct Search<'a> {
 
 /// One place to look.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     File(PathBuf),
     /// Wherever the system's loader finds that name.
     Loader(&'static str),
@@ -56,7 +56,12 @@ pub(super) fn find(search: &Search<'_>) -> Result<&'static Library, Error> {
             )
         })?),
     };
-    try_all(&places(search, std::env::var_os(VARIABLE)), claim)
+    try_all(&all_places(search), claim)
+}
+
+/// Every place to look, in order.
+pub(super) fn all_places(search: &Search<'_>) -> Vec<Place> {
+    places(search, std::env::var_os(VARIABLE))
 }
 
 /// A place that was named is the only one: another library than the one asked for would be a surprise.

@@ -19,7 +19,12 @@ pub struct Clock {
     pub governor: Reading<String>,
     /// What the vendor's figures are measured with.
     pub recommended_hz: u64,
+    /// What sets it so until the next start, each to be typed by a person; none where there is no such clock.
+    pub commands: Vec<String>,
 }
+
+/// Who decides on every clock while the vendor measures: nobody but the person who has set it.
+pub const RECOMMENDED_GOVERNOR: &str = "userspace";
 
 impl Clock {
     /// Whether it is known that the clock cannot become what is recommended.
@@ -30,8 +35,18 @@ impl Clock {
             Some("userspace") => self.frequency_hz.value.or(self.frequency_max_hz.value),
             _ => self.frequency_max_hz.value,
         };
-        // Boards round: 2.256 GHz for 2.304 is the chip's best, not a wrong setting.
-        most.is_some_and(|most| most < self.recommended_hz / 20 * 19)
+        most.is_some_and(|most| !self.is_near(most))
+    }
+
+    /// Whether it is held at what is recommended, not only raised to it under load; `None` if that is not told.
+    pub fn is_held_up(&self) -> Option<bool> {
+        let holds = matches!(self.governor.value.as_deref()?, "userspace" | "performance");
+        Some(holds && self.is_near(self.frequency_hz.value?))
+    }
+
+    /// Boards round: 2.256 GHz for 2.304 is the chip's best, not a wrong setting.
+    const fn is_near(&self, frequency_hz: u64) -> bool {
+        frequency_hz >= self.recommended_hz / 20 * 19
     }
 }
 
@@ -88,6 +103,11 @@ fn read(tree: Tree<'_>, name: &'static str, source: &Source, recommended_hz: u64
                 frequency_max_hz: tree.number(&format!("{folder}/max_freq")),
                 governor: tree.text(&format!("{folder}/governor")),
                 recommended_hz,
+                commands: commands(
+                    &format!("{folder}/governor"),
+                    &format!("{folder}/userspace/set_freq"),
+                    recommended_hz,
+                ),
             },
             Err(reason) => Clock {
                 name,
@@ -95,6 +115,7 @@ fn read(tree: Tree<'_>, name: &'static str, source: &Source, recommended_hz: u64
                 frequency_max_hz: Reading::none(&*reason),
                 governor: Reading::none(reason),
                 recommended_hz,
+                commands: Vec::new(),
             },
         },
         Source::Processors(policy) => {
@@ -105,9 +126,27 @@ fn read(tree: Tree<'_>, name: &'static str, source: &Source, recommended_hz: u64
                 frequency_max_hz: kilohertz(tree, &format!("{folder}/scaling_max_freq")),
                 governor: tree.text(&format!("{folder}/scaling_governor")),
                 recommended_hz,
+                commands: if tree.exists(&folder) {
+                    let (governor, speed) = ("scaling_governor", "scaling_setspeed");
+                    commands(
+                        &format!("{folder}/{governor}"),
+                        &format!("{folder}/{speed}"),
+                        recommended_hz / 1000,
+                    )
+                } else {
+                    Vec::new()
+                },
             }
         }
     }
+}
+
+/// The speed's file is there once the governor is set.
+fn commands(governor: &str, speed: &str, value: u64) -> Vec<String> {
+    vec![
+        format!("echo {RECOMMENDED_GOVERNOR} | sudo tee {governor}"),
+        format!("echo {value} | sudo tee {speed}"),
+    ]
 }
 
 fn kilohertz(tree: Tree<'_>, path: &str) -> Reading<u64> {
@@ -144,6 +183,14 @@ mod tests {
         assert_eq!(cpu4.frequency_max_hz, Reading::of(2_256_000_000));
         let gpu = clocks.iter().find(|clock| clock.name == "gpu").unwrap();
         assert!(gpu.frequency_hz.reason.as_ref().unwrap().contains("*.gpu"));
+        assert!(gpu.commands.is_empty());
+        assert_eq!(
+            cpu4.commands,
+            [
+                "echo userspace | sudo tee /sys/devices/system/cpu/cpufreq/policy4/scaling_governor",
+                "echo 2352000 | sudo tee /sys/devices/system/cpu/cpufreq/policy4/scaling_setspeed",
+            ]
+        );
     }
 
     #[test]
@@ -155,6 +202,14 @@ mod tests {
         }
         let clocks = clocks_under(folder.path(), Platform::Rk3576);
         assert!(clocks[0].is_held_down());
+        assert_eq!(clocks[0].is_held_up(), Some(false));
+        assert_eq!(clocks[1].is_held_up(), None);
+        assert_eq!(
+            clocks[0].commands[1],
+            "echo 1000000000 | sudo tee /sys/class/devfreq/27700000.npu/userspace/set_freq"
+        );
+        folder.file("/sys/class/devfreq/27700000.npu/cur_freq", "950000000\n");
+        assert_eq!(clocks_under(folder.path(), Platform::Rk3576)[0].is_held_up(), Some(true));
         assert_eq!(clocks.len(), 5);
         assert!(clocks_under(folder.path(), Platform::Rk3562).is_empty());
     }

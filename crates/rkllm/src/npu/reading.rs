@@ -56,7 +56,7 @@ const ENTRIES_MAX: usize = 512;
 pub(super) struct Tree<'a>(pub(super) &'a Path);
 
 impl Tree<'_> {
-    fn path(self, path: &str) -> PathBuf {
+    pub(super) fn path(self, path: &str) -> PathBuf {
         self.0.join(path.trim_start_matches('/'))
     }
 
