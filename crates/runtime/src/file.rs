@@ -18,19 +18,43 @@ pub(crate) enum Kind {
     Rkllm,
 }
 
+impl Kind {
+    /// The name that `info` has for its engine.
+    pub(crate) const fn engine(self) -> &'static str {
+        match self {
+            Self::Gguf => "llama.cpp",
+            Self::Rkllm => "rkllm",
+        }
+    }
+}
+
+/// What says which engine a file is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sign {
+    FirstBytes,
+    Name,
+}
+
 /// Decided by the first bytes. Where those say nothing the name does, so that the engine for it can say what
 /// is wrong with the file.
 pub(crate) fn kind(path: &Path) -> Kind {
+    recognize(path).map_or(Kind::Gguf, |(kind, _)| kind)
+}
+
+/// The same with what says so; `None` where nothing does.
+pub(crate) fn recognize(path: &Path) -> Option<(Kind, Sign)> {
     let mut head = [0; 4];
     // Opening a pipe would wait for somebody to write to it.
     let is_file = fs::metadata(path).is_ok_and(|facts| facts.is_file());
     let read =
         if is_file { fs::File::open(path).and_then(|mut file| file.read_exact(&mut head)) } else { Ok(()) };
     match (read, &head) {
-        (Ok(()), b"GGUF") => Kind::Gguf,
-        (Ok(()), head) if *head == RKLLM_MAGIC => Kind::Rkllm,
-        _ if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("rkllm")) => Kind::Rkllm,
-        _ => Kind::Gguf,
+        (Ok(()), b"GGUF") => Some((Kind::Gguf, Sign::FirstBytes)),
+        (Ok(()), head) if *head == RKLLM_MAGIC => Some((Kind::Rkllm, Sign::FirstBytes)),
+        _ if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("rkllm")) => {
+            Some((Kind::Rkllm, Sign::Name))
+        }
+        _ => None,
     }
 }
 

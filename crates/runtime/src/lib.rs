@@ -5,21 +5,25 @@
 
 #![forbid(unsafe_code)]
 
+mod diagnose;
 mod file;
 mod info;
 mod inspect;
 mod load;
 mod machine;
 mod model;
+mod npu_status;
 mod plan;
 mod prepare;
 mod registry;
 
+pub use diagnose::{Question, diagnose};
 pub use inspect::inspect;
 pub use load::{
     EngineProgram, Hooks, LOAD_OPTIONS, LoadOptions, NPU_OPTIONS, NpuOptions, load, serve_engine,
 };
 pub use machine::{Machine, machine};
 pub use model::{Model, PromptInput};
+pub use npu_status::npu_status;
 pub use registry::{shutdown, wait_for_loads};
 pub use rkllmjs_llama::{LogLevel, LogSink, system_info};

@@ -24,7 +24,7 @@ pub use decide::DetectedBy;
 pub use search::Search;
 pub use survey::{Found, Survey, Tried, survey};
 pub use symbols::{Functions12, Functions13, Symbols};
-pub use version::{Abi, Version};
+pub use version::{Abi, SUPPORTED, Version};
 
 /// The runtime's library, open until the process ends.
 #[derive(Debug)]

@@ -36,8 +36,8 @@ pub(super) enum Support {
 const KNOWN: [(u16, u16, u16, Abi); 5] =
     [(1, 2, 1, Abi::V12), (1, 2, 2, Abi::V12), (1, 2, 3, Abi::V12), (1, 3, 0, Abi::V13), (1, 3, 1, Abi::V13)];
 
-/// The same as text, for messages.
-pub(super) const SUPPORTED: &str = "1.2.1, 1.2.2, 1.2.3, 1.3.0 and 1.3.1";
+/// The releases of the runtime that can be driven, for messages.
+pub const SUPPORTED: &str = "1.2.1, 1.2.2, 1.2.3, 1.3.0 and 1.3.1";
 
 impl Version {
     /// Reads `X.Y.Z` or `X.Y.ZbN` and nothing else.
