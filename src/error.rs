@@ -95,10 +95,12 @@ pub(crate) fn camel_case(name: &str) -> String {
 }
 
 /// Writes the names of options inside a message as JavaScript does; parts of longer words stay.
-fn with_camel_case_names(message: &str) -> String {
-    let names = rkllmjs_core::OPTIONS.iter().chain(&rkllmjs_runtime::LOAD_OPTIONS).map(|fact| fact.name);
+pub(crate) fn with_camel_case_names(message: &str) -> String {
+    let facts = rkllmjs_core::OPTIONS.iter().chain(&rkllmjs_runtime::LOAD_OPTIONS);
+    let names = facts.chain(&rkllmjs_runtime::NPU_OPTIONS).map(|fact| fact.name);
     let samplers = rkllmjs_core::SAMPLER_NAMES.iter().map(|&(name, _)| name);
-    let names: Vec<&str> = names.chain(samplers).chain(["ignore_eos", "kv_cache_type"]).collect();
+    let others = ["ignore_eos", "kv_cache_type", "library_path", "runtime_version"];
+    let names: Vec<&str> = names.chain(samplers).chain(others).collect();
     let is_inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
     let mut text = String::with_capacity(message.len());
     // Words with what separates them at their ends.

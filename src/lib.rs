@@ -9,6 +9,8 @@
 
 /// Promises that any thread may settle.
 pub mod deferred;
+/// Telling what a machine can run.
+pub mod diagnose;
 /// What one JavaScript thread has started, and the end of it.
 pub mod environment;
 /// Failures as values.

@@ -7,9 +7,29 @@
  * @packageDocumentation
  */
 export { bundledModelPath } from './bundled-model.js'
+export { diagnose } from './diagnose.js'
+export type { DiagnoseOptions } from './diagnose.js'
+export type {
+  Diagnosis,
+  DiagnosedChip,
+  DiagnosedClock,
+  DiagnosedDevice,
+  DiagnosedFile,
+  DiagnosedMemory,
+  DiagnosedNode,
+  DiagnosedNpu,
+  DiagnosedNpuModel,
+  DiagnosedProblem,
+  DiagnosedRuntime,
+  DiagnosedSystem,
+  RefusedLibrary,
+} from './diagnosis.js'
 export { inspect } from './inspect.js'
 export type { Inspection, InspectionEstimate } from './inspect.js'
 export { loadModel } from './load-model.js'
+export { npuStatus } from './npu-status.js'
+export type { NpuStatus, NpuUsability } from './npu-status.js'
+export type { Reading } from './reading.js'
 export { version } from './version.js'
 
 export { LlamaModel } from './llama-model.js'

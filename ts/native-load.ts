@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 
 import { throwIfAborted, whenAborted } from './abort.js'
+import { addonFolder } from './addon-folder.js'
 import { checkOptions } from './check-options.js'
 import { holdWhile } from './keep-alive.js'
 import type { LoadOptions } from './load-options.js'
@@ -10,9 +11,6 @@ import { LOAD_OPTIONS, PLAIN_LOAD_OPTIONS, PLAIN_NPU_OPTIONS } from './options.j
 import { toPath } from './path.js'
 import type { FilePath } from './path.js'
 import { pick } from './pick.js'
-
-/** One of the places where the NPU's library may lie. */
-const ADDON_FOLDER = join(__dirname, '..')
 
 /** What an engine's own process runs. */
 const ENGINE_PROCESS = join(__dirname, 'engine-process.js')
@@ -105,8 +103,8 @@ function toNativeLoadOptions(options: LoadOptions, engine: Engine | undefined): 
   if (maxContextLength !== undefined) nativeOptions.contextSize ??= maxContextLength
   if (engine !== undefined) nativeOptions.engine = engine
   nativeOptions.engineProgram = { program: process.execPath, arguments: [ENGINE_PROCESS] }
-  const npu: NativeNpuOptions = { ...pick(options, PLAIN_NPU_OPTIONS), addonFolder: ADDON_FOLDER }
-  if (libraryPath !== undefined) npu.libraryPath = toPath(libraryPath)
+  const npu: NativeNpuOptions = { ...pick(options, PLAIN_NPU_OPTIONS), addonFolder }
+  if (libraryPath !== undefined) npu.libraryPath = toPath(libraryPath, 'libraryPath')
   return { ...nativeOptions, npu }
 }
 

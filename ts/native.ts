@@ -212,6 +212,10 @@ export interface NativeBinding {
   /** Becomes the engine of the process that has started this one, and never returns. */
   serveEngine(): void
   inspect(path: string): Promise<string | NativeError>
+  /** A `Diagnosis` as JSON, without what only Node knows. */
+  diagnose(models: string[], libraryPath: string | null, addonFolder: string): Promise<string | NativeError>
+  /** An `NpuStatus` as JSON. */
+  npuStatus(): Promise<string | NativeError>
   /** Stops every engine thread that belongs to this JavaScript thread. */
   shutdown(): void
   version(): string

@@ -36,6 +36,8 @@ export const path: OptionRule = {
   accepts: (value) => isString(value) || value instanceof URL,
 }
 
+export const paths: OptionRule = { expected: 'an array of paths or file: URLs', accepts: isArrayOf(path.accepts) }
+
 export const strings: OptionRule = { expected: 'an array of strings', accepts: isArrayOf(isString) }
 
 export const stringOrStrings: OptionRule = {

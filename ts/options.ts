@@ -3,6 +3,7 @@
  * to the addon all go by it; the types are held to it by `satisfies`.
  */
 import type { ChatOptions, ChatTemplateOptions } from './chat-options.js'
+import type { DiagnoseOptions } from './diagnose.js'
 import type { EmbedOptions } from './embed.js'
 import type { GenerateOptions } from './generate-options.js'
 import type { LoadOptions } from './load-options.js'
@@ -153,6 +154,11 @@ export const CLEAR_CACHE_OPTIONS = {
   start: rule.number,
   end: rule.number,
 } as const satisfies RulesOf<ClearCacheOptions>
+
+export const DIAGNOSE_OPTIONS = {
+  models: rule.paths,
+  libraryPath: rule.path,
+} as const satisfies RulesOf<DiagnoseOptions> & OptionTable
 
 export const TOKENIZE_OPTIONS = {
   addSpecial: rule.boolean,
