@@ -44,6 +44,7 @@ pub(super) fn report(path: &Path, here: &Here) -> ModelReport {
             Some((Kind::Gguf, _)) => "its first bytes are those of a GGUF model",
             Some((Kind::Rkllm, Sign::FirstBytes)) => "its first bytes are those of an RKLLM model",
             Some((Kind::Rkllm, Sign::Name)) => "its name ends in .rkllm, though its first bytes say nothing",
+            None if !path.exists() => "no engine: there is no such file",
             None => "no engine: it is no file that begins like a model",
         },
         size_bytes: path.metadata().ok().filter(std::fs::Metadata::is_file).map(|facts| facts.len()),
