@@ -1,40 +1,21 @@
-// Models on an NPU, over both stand-ins for its runtime: what `npm test` has built of them.
+// Models on an NPU, over both stand-ins for its runtime.
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 
 import { LlamaModel, RKLLMClient, bundledModelPath, loadModel } from '../dist/index.mjs'
-import { environment, hostFlavour } from '../scripts/flavours.mjs'
+import { standinLibrary, standinModelPath } from '../dist/standin.mjs'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
-const { CARGO_TARGET_DIR, CARGO_BUILD_TARGET } = environment(hostFlavour())
-const built = join(CARGO_TARGET_DIR, CARGO_BUILD_TARGET, 'release')
 const GREEDY = { temperature: 0, topK: 1, repeatPenalty: 1 }
 const FRANCE = [{ role: 'user', content: 'What is the capital of France?' }]
 
+const modelPath = standinModelPath()
 let folder
-let modelPath
-
-function library(abi) {
-  const name = `librkllmrt_standin_${abi.replace('1.', '1')}.so`
-  const path = [join(built, 'deps', name), join(built, name)].find(existsSync)
-  assert.ok(path, `${name} is built by the Rust tests, which come first`)
-  return path
-}
 
 before(() => {
   folder = mkdtempSync(join(tmpdir(), 'rkllmjs-npu-'))
-  modelPath = join(folder, 'tiny.rkllm')
-  const wrap = ['run', '--release', '--quiet', '-p', 'rkllmjs-rkllm-standin', '--bin', 'standin-model', '--']
-  const made = spawnSync(process.execPath, ['scripts/cargo.mjs', ...wrap, bundledModelPath(), modelPath], { cwd: root })
-  assert.equal(made.status, 0, String(made.stderr))
-  for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
-    copyFileSync(join(root, 'models/tiny', name), join(folder, name))
-  }
 })
 
 after(() => rmSync(folder, { recursive: true }))
@@ -43,7 +24,7 @@ for (const abi of ['1.2', '1.3']) {
   describe(`a model on a runtime of ${abi}`, () => {
     let model
     before(async () => {
-      model = await loadModel(modelPath, { libraryPath: library(abi), contextSize: 512, ...GREEDY })
+      model = await loadModel(modelPath, { libraryPath: standinLibrary(abi), contextSize: 512, ...GREEDY })
     })
     after(() => model.close())
 
@@ -122,7 +103,7 @@ for (const abi of ['1.2', '1.3']) {
     })
 
     test('tells what it does in events', async () => {
-      const client = new RKLLMClient({ modelPath, libraryPath: library(abi), contextSize: 512, ...GREEDY })
+      const client = new RKLLMClient({ modelPath, libraryPath: standinLibrary(abi), contextSize: 512, ...GREEDY })
       const heard = []
       for (const name of ['initialized', 'inference:start', 'inference:complete', 'destroyed']) {
         client.on(name, () => heard.push(name))

@@ -1,13 +1,20 @@
-// npm run build: the addon for this machine and the library. `--flavour <name>|all` builds the platform package.
+// npm run build: the addon for this machine, the stand-in for the NPU runtime and the library. `--flavour <name>|all` builds the platform package.
 import { parseArgs } from 'node:util'
 import { buildAddon } from './build/addon.mjs'
 import { buildLibrary } from './build/library.mjs'
 import { buildPlatformPackage } from './build/platform-package.mjs'
+import { buildStandin } from './build/standin.mjs'
 import { command } from './command.mjs'
 import { setup } from './setup.mjs'
 
-/** Everything that running from this repository needs. Returns at once when nothing changed. */
+/** Everything that tests and examples need. Returns at once when nothing changed. */
 export async function build() {
+  await buildToRun()
+  await buildStandin()
+}
+
+/** Everything that running a model of llama.cpp from this repository needs. */
+export async function buildToRun() {
   await buildAddon()
   await buildLibrary()
 }

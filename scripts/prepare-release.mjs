@@ -1,6 +1,7 @@
 // Before publishing: node scripts/prepare-release.mjs v1.2.3. Refuses what is not complete, then writes into
 // package.json what only a release knows: its platform packages, and the repository that provenance attests.
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { MODEL_FILES, STANDINS } from './build/standin.mjs'
 import { Failure, command, say } from './command.mjs'
 import { inRepository } from './repository.mjs'
 
@@ -9,6 +10,7 @@ function main([tag]) {
   if (tag !== `v${version}`) throw new Failure(`the tag is ${tag} and package.json says ${version}`)
   const platforms = readdirSync(inRepository('npm'))
   platforms.forEach((platform) => checkPlatform(platform, version))
+  MODEL_FILES.forEach(checkFile)
   for (const platform of platforms) edit(`npm/${platform}/package.json`, repository())
   const names = platforms.map((platform) => [`rkllmjs-${platform}`, version])
   edit('package.json', { ...repository(), optionalDependencies: Object.fromEntries(names) })
@@ -18,10 +20,12 @@ function main([tag]) {
 function checkPlatform(platform, version) {
   const { version: found } = readJson(`npm/${platform}/package.json`)
   if (found !== version) throw new Failure(`npm/${platform} is ${found}, not ${version}`)
-  for (const { name } of readJson(`npm/${platform}/flavours.json`)) {
-    const file = `npm/${platform}/rkllmjs.${name}.node`
-    if (!existsSync(inRepository(file))) throw new Failure(`${file} is missing`)
-  }
+  for (const { name } of readJson(`npm/${platform}/flavours.json`)) checkFile(`npm/${platform}/rkllmjs.${name}.node`)
+  for (const { library } of STANDINS) checkFile(`npm/${platform}/standin/${library}`)
+}
+
+function checkFile(file) {
+  if (!existsSync(inRepository(file))) throw new Failure(`${file} is missing`)
 }
 
 function repository() {

@@ -1,7 +1,7 @@
 // npm start -- "question": the bundled model answers. stdout carries the answer and nothing else.
 import { readFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
-import { build } from './build.mjs'
+import { buildToRun } from './build.mjs'
 import { command, say } from './command.mjs'
 import { inRepository } from './repository.mjs'
 import { setup } from './setup.mjs'
@@ -10,7 +10,7 @@ const INTERRUPTED = 130
 
 async function main(args) {
   await setup()
-  await build()
+  await buildToRun()
   const question = args.join(' ') || 'What is the capital of France?'
   const stop = new AbortController()
   process.once('SIGINT', () => stop.abort(INTERRUPTED))

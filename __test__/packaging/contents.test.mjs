@@ -4,10 +4,11 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import { describe, it } from 'node:test'
+import { MODEL_FILES } from '../../scripts/build/standin.mjs'
 import { pack, root } from './pack.mjs'
 
 const MEGABYTE = 1024 * 1024
-const ALWAYS = ['package.json', 'index.js', 'index.d.ts', 'LICENSE-APACHE', 'LICENSE-MIT', 'models/tiny/README.md', 'models/tiny/rkllmjs-tiny-q8_0.gguf']
+const ALWAYS = ['package.json', 'index.js', 'index.d.ts', 'LICENSE-APACHE', 'LICENSE-MIT', 'models/tiny/README.md', 'models/tiny/rkllmjs-tiny-q8_0.gguf', ...MODEL_FILES]
 // npm adds a README by itself; the other is in package.json's `files` from the first release on.
 const WHERE_PRESENT = ['README.md', 'CHANGELOG.md']
 const BUILT = /^dist\/.+\.(js|mjs|d\.ts|d\.mts)$/
@@ -16,7 +17,7 @@ describe('npm pack', () => {
   const packed = pack()
   const files = packed.files.map(({ path }) => path)
 
-  it('holds exactly the library, its loader, the bundled model and the licences', () => {
+  it('holds exactly the library, its loader, the bundled model, that of the stand-in and the licences', () => {
     const expected = [...ALWAYS, ...WHERE_PRESENT.filter((file) => existsSync(path.join(root, file)))]
     assert.deepEqual(files.filter((file) => !BUILT.test(file)).sort(), expected.sort())
   })

@@ -51,6 +51,12 @@ describe('the loaders of the platform packages', () => {
     }
   })
 
+  it('ship the stand-ins, whichever flavour is loaded', () => {
+    for (const platform of ['linux-x64-gnu', 'linux-arm64-gnu']) {
+      assert.ok(require(`${npm}${platform}/package.json`).files.includes('standin'))
+    }
+  })
+
   it('fall through every flavour that does not load and say why each did not', { skip: process.platform !== 'linux' }, () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'rkllmjs-platform-'))
     try {

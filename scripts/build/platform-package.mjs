@@ -1,4 +1,5 @@
-// A platform package, this machine's or another's: one addon for each flavour, in npm/<platform>/.
+// A platform package, this machine's or another's: one addon for each flavour, in npm/<platform>/, and the stand-in
+// for the NPU runtime.
 import { copyFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { elapsed, say } from '../command.mjs'
@@ -6,12 +7,16 @@ import { environment, hostPlatform, runnableFlavours, targetFolder } from '../fl
 import { inRepository } from '../repository.mjs'
 import { run } from '../run.mjs'
 import { checkAddon, exportsOf } from './addon-check.mjs'
+import { buildStandinLibraries } from './standin.mjs'
 
 /** Builds one flavour by name, or `all` of them. */
 export async function buildPlatformPackage(wanted, platform = hostPlatform()) {
   const names = wanted === 'all' ? platform.flavours.map(({ name }) => name) : [wanted]
   const environments = names.map((name) => [name, environment(name, platform)])
   for (const [name, env] of environments) await buildFlavour(name, env, platform)
+  // One build of the stand-in is enough, and so it is the one that runs on every CPU.
+  const least = platform.flavours.at(-1).name
+  if (names.includes(least)) await buildStandinLibraries(least, platform, path.join(platform.folder, 'standin'))
 }
 
 async function buildFlavour(name, env, platform) {

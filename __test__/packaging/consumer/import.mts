@@ -1,5 +1,6 @@
 // An ES module that uses the package as the README shows.
-import { LlamaModel, RkllmError, bundledModelPath, loadModel } from 'rkllmjs'
+import { LlamaModel, RKLLMClient, RkllmError, bundledModelPath, loadModel } from 'rkllmjs'
+import { standinLibrary, standinModelPath } from 'rkllmjs/standin'
 
 const model: LlamaModel = await LlamaModel.load(bundledModelPath(), { contextSize: 1024, maxSequences: 2 })
 const controller = new AbortController()
@@ -28,8 +29,15 @@ try {
   if (RkllmError.is(error)) process.exitCode = error.retryable ? 1 : 2
 }
 
+const client: RKLLMClient = await RKLLMClient.load(standinModelPath(), { libraryPath: standinLibrary('1.3') })
+const abi: '1.2' | '1.3' = client.runtimeInfo().abi
+await client.close()
+
+// @ts-expect-error: a runtime that is not stood in for
+standinLibrary('1.1')
+
 // @ts-expect-error: an option that does not exist
 await model.generate('', { temprature: 0 })
 
 await model.close()
-export { promptTokens, reason, speed }
+export { abi, promptTokens, reason, speed }
