@@ -1,35 +1,30 @@
 // What is cross-built for linux-arm64, in an arm64 Node under an emulated CPU.
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import path from 'node:path'
 import { before, describe, test } from 'node:test'
-import { promisify } from 'node:util'
 
-import { ADDON, ARM64, LIBRARIES } from '../../scripts/arm64/platform.mjs'
+import { ADDON } from '../../scripts/arm64/platform.mjs'
 import { ARM64 as MACHINES } from '../packaging/cpu-lines.mjs'
 import { run } from '../processes/run.mjs'
-import { CORTEX_A72, CORTEX_A76, runEmulated } from './emulated.mjs'
-
-const execute = promisify(execFile)
+import { ALMOST_THE_SAME, cosine } from './cosine.mjs'
+import { CORTEX_A72, CORTEX_A76, report, runEmulated } from './emulated.mjs'
+import { dotProducts, newestGlibc } from './machine-code.mjs'
 
 /** What decides a greedy answer where two kernels differ: in batches 0.05, and here ten times that. */
 const FAR_FROM_A_TIE = 0.5
-const ALMOST_THE_SAME = 0.99
 const HERE_MS = 60_000
 
 describe('the file', () => {
   test('computes with the dot product', async (t) => {
-    const count = `${ARM64.tools}-objdump --disassemble "$0" | grep --count --word-regexp sdot`
-    const { stdout } = await execute('/bin/sh', ['-c', count, ADDON])
-    t.diagnostic(`${stdout.trim()} sdot instructions`)
-    assert.ok(Number(stdout) > 0)
+    const found = await dotProducts(ADDON)
+    t.diagnostic(`${found} sdot instructions`)
+    assert.ok(found > 0)
   })
 
   test('asks for no newer glibc than Debian 12 has', async (t) => {
-    const { stdout } = await execute(`${ARM64.tools}-objdump`, ['--dynamic-syms', ADDON], { maxBuffer: 1 << 26 })
-    const minors = Array.from(stdout.matchAll(/GLIBC_2\.(\d+)/g), ([, minor]) => Number(minor))
-    t.diagnostic(`GLIBC_2.${Math.max(...minors)}`)
-    assert.ok(Math.max(...minors) <= 36)
+    const minor = await newestGlibc(ADDON)
+    t.diagnostic(`GLIBC_2.${minor}`)
+    assert.ok(minor <= 36)
   })
 })
 
@@ -100,22 +95,3 @@ describe('the platform package', () => {
   })
 })
 
-describe('beside the addon', () => {
-  for (const { name, file } of LIBRARIES) {
-    test(`${name} opens`, async () => {
-      const { end, stdout, stderr } = await runEmulated(CORTEX_A76, '../arm64/library', [file])
-      assert.deepEqual({ end, stdout }, { end: 'exit 0', stdout: 'opened\n' }, stderr)
-    })
-  }
-})
-
-async function report(running) {
-  const { end, stdout, stderr } = await running
-  assert.equal(end, 'exit 0', stderr)
-  return JSON.parse(stdout)
-}
-
-function cosine(one, other) {
-  const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0)
-  return dot(one, other) / Math.sqrt(dot(one, one) * dot(other, other))
-}

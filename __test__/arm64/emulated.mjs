@@ -1,4 +1,6 @@
 // Runs programs in an arm64 Node under an emulated CPU.
+import assert from 'node:assert/strict'
+
 import { emulatedNode } from '../../scripts/arm64/emulator.mjs'
 import { ADDON } from '../../scripts/arm64/platform.mjs'
 import { run } from '../processes/run.mjs'
@@ -16,4 +18,11 @@ export const CORTEX_A72 = 'cortex-a72'
 export function runEmulated(cpu, program, args = []) {
   const env = { ...process.env, NAPI_RS_NATIVE_LIBRARY_PATH: ADDON }
   return run(program, args, { node: emulatedNode(cpu), limitMs: HANG_MS, env })
+}
+
+/** What a program printed as its last line, as JSON; it must have ended well. */
+export async function report(running) {
+  const { end, stdout, stderr } = await running
+  assert.equal(end, 'exit 0', stderr)
+  return JSON.parse(stdout.trimEnd().split('\n').at(-1))
 }

@@ -1,12 +1,11 @@
-// The addon and the libraries beside it, cross-built.
+// The addon and the stand-ins for the NPU's runtime, cross-built.
 import { existsSync } from 'node:fs'
 import path from 'node:path'
-import { checkAddon } from '../build/addon-check.mjs'
 import { buildPlatformPackage } from '../build/platform-package.mjs'
+import { buildStandinLibraries, standinFolder } from '../build/standin.mjs'
 import { elapsed, say } from '../command.mjs'
-import { environment, targetFolder } from '../flavours.mjs'
-import { run } from '../run.mjs'
-import { ARM64, FLAVOUR, LIBRARIES } from './platform.mjs'
+import { targetFolder } from '../flavours.mjs'
+import { ARM64, FLAVOUR } from './platform.mjs'
 
 /** Whether it was built before, so that it takes seconds rather than minutes. A build that fails leaves it warm. */
 export function isWarm() {
@@ -16,14 +15,8 @@ export function isWarm() {
 /** Builds what changed. */
 export async function buildArm64() {
   await buildPlatformPackage(FLAVOUR, ARM64)
-  if (LIBRARIES.length > 0) await buildLibraries()
-}
-
-async function buildLibraries() {
   const startedAt = Date.now()
-  const packages = LIBRARIES.flatMap(({ name }) => ['--package', name])
-  await run('cargo', ['build', '--release', ...packages, '--lib'], { env: environment(FLAVOUR, ARM64) })
-  // Cargo leaves what was fresh as it was, with its time.
-  for (const { file } of LIBRARIES) await checkAddon(file, 0)
-  say(`built ${LIBRARIES.map(({ file }) => path.basename(file)).join(', ')} in ${elapsed(startedAt)}`)
+  say(`building the stand-in for ${ARM64.name}`)
+  await buildStandinLibraries(FLAVOUR, ARM64, standinFolder(ARM64))
+  say(`built it in ${elapsed(startedAt)}`)
 }

@@ -1,6 +1,7 @@
 // What `npm run test:arm64` builds and where it puts it.
 import path from 'node:path'
-import { platformNamed, targetFolder } from '../flavours.mjs'
+import { STANDINS, standinFolder } from '../build/standin.mjs'
+import { platformNamed } from '../flavours.mjs'
 
 export const ARM64 = platformNamed('linux-arm64')
 
@@ -10,16 +11,5 @@ export const FLAVOUR = 'dotprod'
 /** The addon, where the platform package expects it. */
 export const ADDON = path.join(ARM64.folder, `rkllmjs.${FLAVOUR}.node`)
 
-/**
- * What is built beside the addon and opened in the emulated Node: the cargo package and the file of its `cdylib`.
- * The stand-ins of the RKLLM runtime belong here:
- *   { name: 'rkllmjs-rkllm-standin-v12', library: 'librkllmrt_standin_12.so' },
- *   { name: 'rkllmjs-rkllm-standin-v13', library: 'librkllmrt_standin_13.so' },
- */
-const BESIDE_THE_ADDON = []
-
-/** Each of them with the path that cargo gives it. */
-export const LIBRARIES = BESIDE_THE_ADDON.map(({ name, library }) => ({
-  name,
-  file: path.join(targetFolder(FLAVOUR, ARM64), ARM64.triple, 'release', library),
-}))
+/** The stand-ins for the NPU's runtime, where `rkllmjs/standin` looks for them. */
+export const LIBRARIES = STANDINS.map(({ library }) => path.join(standinFolder(ARM64), library))

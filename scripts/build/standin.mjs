@@ -22,8 +22,8 @@ const GGUF = 'models/tiny/rkllmjs-tiny-q8_0.gguf'
 const SOURCES = ['Cargo.toml', 'Cargo.lock', 'crates', 'models/tiny', 'scripts/build/standin.mjs']
 
 /** Where `rkllmjs/standin` looks for a platform's libraries in a checkout. */
-export function builtStandins({ binary }) {
-  return STANDINS.map(({ library }) => `standin/${binary}/${library}`)
+export function standinFolder({ binary }) {
+  return inRepository('standin', binary)
 }
 
 /** The libraries for this machine and the model. Returns at once when nothing changed. */
@@ -31,13 +31,15 @@ export async function buildStandin() {
   const platform = hostPlatform()
   const flavour = hostFlavour()
   const env = environment(flavour)
-  const outputs = [...builtStandins(platform), ...MODEL_FILES]
+  const folder = standinFolder(platform)
+  const libraries = STANDINS.map(({ library }) => path.relative(inRepository(), path.join(folder, library)))
+  const outputs = [...libraries, ...MODEL_FILES]
   if (isFresh('standin', { settings: env, sources: SOURCES, outputs })) return
 
   const startedAt = Date.now()
   say('building the stand-in for the NPU runtime')
   forget('standin')
-  await buildStandinLibraries(flavour, platform, inRepository('standin', platform.binary))
+  await buildStandinLibraries(flavour, platform, folder)
   await buildModel(env)
   remember('standin', env, startedAt)
   say(`built the stand-in in ${elapsed(startedAt)}`)
