@@ -4,10 +4,12 @@ import { testFiles, testNode } from './checks/node-tests.mjs'
 import { runSteps } from './checks/steps.mjs'
 import { command } from './command.mjs'
 import { setup } from './setup.mjs'
+import { bringValgrind } from './setup/valgrind.mjs'
 
 async function main() {
   const total = await runSteps([
     { name: 'setup', run: setup },
+    { name: 'valgrind', run: bringValgrind },
     { name: 'build', run: build },
     { name: 'soak', run: () => testNode(testFiles('soak'), { RKLLMJS_SOAK: 'full' }) },
   ])
