@@ -70,6 +70,9 @@ export declare class NativeModel {
   close(): Promise<null>
 }
 
+/** What this machine can run and why not more, as JSON. */
+export declare function diagnose(models: Array<string>, libraryPath: string | undefined | null, addonFolder: string): Promise<string | NativeError>
+
 /** What a GGUF file says about itself, as JSON. */
 export declare function inspect(path: string): Promise<string | NativeError>
 
@@ -228,6 +231,9 @@ export interface NativeStats {
   completionTokens: number
   tokensPerSecond: number
 }
+
+/** What the system tells about the NPU, as JSON. */
+export declare function npuStatus(): Promise<string | NativeError>
 
 /** Becomes the engine of the process that has started this one, and never returns. */
 export declare function serveEngine(): void

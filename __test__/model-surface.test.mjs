@@ -346,8 +346,9 @@ describe('loading', () => {
     state.end(model)
     assert.equal(await loading, model)
     assert.equal(state.path, 'a.gguf')
-    const { npu, ...plain } = state.options
-    assert.deepEqual(plain, { contextSize: 512, mmap: false, gpuLayers: -1 })
+    const { npu, engineProgram, ...plain } = state.options
+    assert.deepEqual(plain, { contextSize: 512, mmap: false, isolate: false, gpuLayers: -1 })
+    assert.equal(engineProgram.program, process.execPath)
     assert.deepEqual(Object.keys(npu), ['addonFolder'])
     assert.deepEqual([state.onProgress, state.onLog], [null, null])
   })
@@ -370,7 +371,7 @@ describe('loading', () => {
       [{ gpuLayers: -1 }, "invalid-request: gpuLayers must be 'auto' or a number of layers, got a number"],
       [{ draftModel: 'x' }, 'unsupported: draftModel is not supported by this version'],
       [{ mmproj: 'x' }, 'unsupported: mmproj is not supported by this version'],
-      [{ isolate: true }, 'unsupported: isolate is not supported by this version except false'],
+      [{ isolate: 1 }, 'invalid-request: isolate must be a boolean, got a number'],
       [{ contextOverflow: 'shift' }, 'unsupported: contextOverflow is not supported by this version except "error"'],
     ]
     for (const [options, message] of refused) assert.equal(await failure(() => load('a', options)), message)

@@ -278,7 +278,6 @@ describe('what this version does not do', () => {
   }
 
   for (const [name, value] of [
-    ['isolate', true],
     ['draftModel', 'x.gguf'],
     ['mmproj', 'x.gguf'],
     ['contextOverflow', 'shift'],

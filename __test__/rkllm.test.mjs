@@ -1,6 +1,6 @@
 // Models on an NPU, over both stand-ins for its runtime.
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -94,6 +94,20 @@ for (const abi of ['1.2', '1.3']) {
         embeddings.map((vector) => vector.length),
         [size, size],
       )
+    })
+
+    test('saves the cache of a prompt and takes it up again', async () => {
+      // A runtime of 1.2 saves it when the answer ends by itself, one of 1.3 at maxTokens too.
+      for (const maxTokens of abi === '1.3' ? [1, 2, 40] : [400]) {
+        for (const prompt of ['Once upon a time', 'Once upon a time there']) {
+          const save = join(folder, `${abi}-${maxTokens}-${prompt.length}.cache`)
+          await model.generate(prompt, { maxTokens, promptCache: { save }, temperature: abi === '1.3' ? 2 : 0 })
+          assert.ok(existsSync(save), `${maxTokens} ${prompt}`)
+          await model.loadPromptCache(save)
+          assert.ok((await model.generate(prompt, { maxTokens: 4 })).text)
+          await model.releasePromptCache()
+        }
+      }
     })
 
     test('refuses a prompt cache that is not there', async () => {

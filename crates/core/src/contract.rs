@@ -156,7 +156,7 @@ fn open_greedy(engine: &mut dyn Engine, id: u64, prompt: &[Token]) -> Result<Seq
 
 /// A step that must succeed.
 fn step(engine: &mut dyn Engine, runs: Vec<Run<'_>>) -> Result<Gathered, String> {
-    let batch = Batch { runs, adapters: Vec::new() };
+    let batch = Batch { runs, adapters: Vec::new(), ..Batch::default() };
     let mut gathered = Gathered::default();
     match engine.step(&batch, &mut gathered) {
         Ok(StepOutcome::Done) => {}
@@ -473,7 +473,8 @@ fn stopped_step_changes_nothing(engine: &mut dyn Engine, input: &ContractInput) 
     let switch = engine.abort_switch();
     switch.throw();
     let mut gathered = Gathered::default();
-    let outcome = engine.step(&Batch { runs: runs(), adapters: Vec::new() }, &mut gathered);
+    let outcome =
+        engine.step(&Batch { runs: runs(), adapters: Vec::new(), ..Batch::default() }, &mut gathered);
     switch.reset();
     let gathered = match outcome {
         Ok(StepOutcome::Aborted) if gathered.made.is_empty() && gathered.failed.is_empty() => {
@@ -527,7 +528,8 @@ fn unknown_is_harmless(engine: &mut dyn Engine, input: &ContractInput) -> Result
 
 fn unknown_run_is_an_error(engine: &mut dyn Engine, input: &ContractInput) -> Result<(), String> {
     let Some(prompt) = input.prompts.first() else { return Ok(()) };
-    let batch = Batch { runs: vec![run(SequenceId(5), 0, prompt, true)], adapters: Vec::new() };
+    let batch =
+        Batch { runs: vec![run(SequenceId(5), 0, prompt, true)], adapters: Vec::new(), ..Batch::default() };
     if engine.step(&batch, &mut Gathered::default()).is_ok() {
         return Err("it was computed".to_owned());
     }

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,9 @@ pub struct Batch<'a> {
     pub runs: Vec<Run<'a>>,
     /// The adapters of all of them.
     pub adapters: Adapters,
+    /// How long it is until one of their requests is out of time. An engine whose steps may take longer than
+    /// a moment stops then, as if its switch were thrown.
+    pub time_left: Option<Duration>,
 }
 
 /// A token an engine chose.

@@ -25,6 +25,13 @@ struct Answer {
     ticket: Ticket,
 }
 
+impl Answer {
+    /// When it is out of time.
+    fn deadline(&self) -> Option<Instant> {
+        Some(self.called_at + self.request.timeout?)
+    }
+}
+
 /// Decides what runs next, and what follows from what ran.
 ///
 /// Three places a sequence can be: `waiting` (in order of priority, then age), `running` (holds
@@ -260,11 +267,14 @@ impl Scheduler {
     }
 
     /// The batch of a plan. Valid until the scheduler changes.
-    pub(crate) fn batch(&self, plan: &Plan) -> Batch<'_> {
+    pub(crate) fn batch(&self, plan: &Plan, now: Instant) -> Batch<'_> {
         let members = || plan.shares.iter().filter_map(|share| Some((self.running.get(share.place)?, share)));
+        let until =
+            members().filter_map(|(sequence, _)| self.answers.get(&sequence.answer)?.deadline()).min();
         Batch {
             runs: members().map(|(sequence, share)| sequence.run(share.tokens)).collect::<Vec<Run<'_>>>(),
             adapters: members().next().map(|(s, _)| s.request.adapters.clone()).unwrap_or_default(),
+            time_left: until.map(|at| at.saturating_duration_since(now)),
         }
     }
 
@@ -427,8 +437,8 @@ impl Scheduler {
 
     /// How long nothing can change unless something arrives.
     pub(crate) fn sleep(&self, now: Instant) -> Option<Duration> {
-        let deadlines = self.answers.values().filter_map(|a| Some(a.called_at + a.request.timeout?));
         let unread = self.parked.iter().filter_map(|s| Some(s.paused_since? + s.request.reader_timeout));
+        let deadlines = self.answers.values().filter_map(Answer::deadline);
         deadlines.chain(unread).min().map(|at| at.saturating_duration_since(now))
     }
 }

@@ -143,7 +143,7 @@ impl Worker {
         }
         let mut events = Events::default();
         let began = self.clock.now();
-        let outcome = self.engine.step(&self.scheduler.batch(plan), &mut events);
+        let outcome = self.engine.step(&self.scheduler.batch(plan, began), &mut events);
         self.control.end_step();
         let now = self.clock.now();
         match outcome {

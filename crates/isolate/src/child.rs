@@ -197,6 +197,7 @@ fn obey(engine: &mut dyn Engine, message: ToChild<'_>) -> Result<Option<FromChil
             engine.release(sequence);
             Ok(None)
         }
+        ToChild::Flush => Ok(Some(FromChild::Done)),
         ToChild::Embed(inputs) => engine.embed(&inputs).map(|vectors| Some(FromChild::Vectors(vectors))),
         ToChild::Native(call) => {
             engine.native(call.into_owned()).map(|reply| Some(FromChild::Replied(reply)))

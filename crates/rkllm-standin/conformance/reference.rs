@@ -59,7 +59,9 @@ pub(crate) fn answer(text: &str, most: usize) -> Answer {
     while answer.tokens.len() < most {
         let run = Run { sequence, start, tokens: &next, sample: true };
         let mut tray = Tray::default();
-        engine.step(&Batch { runs: vec![run], adapters: Adapters::new() }, &mut tray).expect("a step");
+        engine
+            .step(&Batch { runs: vec![run], adapters: Adapters::new(), ..Batch::default() }, &mut tray)
+            .expect("a step");
         let (token, piece, end) = tray.0.expect("a token");
         if end {
             break;

@@ -17,8 +17,10 @@ use crate::session::{
     Content, Event, Exchange, Floats, HandleSampling, Mode, Perf, RunRequest, Session, SessionSettings, Wait,
 };
 
-/// How long the runtime may be silent while it computes. The longest known prompts take a minute.
+/// How long the runtime may be silent while it reads a prompt. The longest known ones take a minute.
 const SILENCE_MOST: Duration = Duration::from_secs(300);
+/// How long it may be silent between two tokens. The slowest known models make three a second.
+const SILENCE_BETWEEN_MOST: Duration = Duration::from_secs(60);
 
 /// What stands for the token that ended an answer: most runtimes do not say which one it was.
 const UNKNOWN_END: Token = 0;
@@ -247,9 +249,18 @@ impl RkllmEngine {
     }
 
     /// Waits for the token that was asked for.
-    fn take(&mut self, sequence: SequenceId, sink: &mut dyn Sink) -> Result<StepOutcome, Error> {
+    fn take(
+        &mut self,
+        sequence: SequenceId,
+        time_left: Option<Duration>,
+        sink: &mut dyn Sink,
+    ) -> Result<StepOutcome, Error> {
         let switch = &self.switch;
-        let wait = Wait { most: SILENCE_MOST, give_up: &|| switch.is_thrown() };
+        let is_reading = self.active.is_none_or(|active| active.sequence != sequence);
+        let silence = if is_reading { SILENCE_MOST } else { SILENCE_BETWEEN_MOST };
+        let is_out_of_time = time_left.is_some_and(|left| left < silence);
+        let most = time_left.unwrap_or(silence).min(silence);
+        let wait = Wait { most, give_up: &|| switch.is_thrown() };
         match self.session.next(&wait) {
             Some(Event::Token { token, text }) => {
                 let token = Token::try_from(token).unwrap_or(0);
@@ -272,6 +283,8 @@ impl RkllmEngine {
             }
             Some(Event::Finished(perf)) => {
                 self.active = None;
+                // What is left of the run is the saving of its cache.
+                self.session.drain();
                 self.count_prompt(sequence, perf, sink)?;
                 sink.token(sequence, Sampled { token: UNKNOWN_END, bytes: &[], end: true, logprob: None });
             }
@@ -292,7 +305,7 @@ impl RkllmEngine {
                 self.stop()?;
                 sink.failed(sequence, failed("gave numbers instead of a token"));
             }
-            None if self.switch.is_thrown() => {
+            None if self.switch.is_thrown() || is_out_of_time => {
                 self.stop()?;
                 self.cached.clear();
                 return Ok(StepOutcome::Aborted);
@@ -300,7 +313,7 @@ impl RkllmEngine {
             None => {
                 self.stop()?;
                 self.cached.clear();
-                let silent = format!("has said nothing for {} s", SILENCE_MOST.as_secs());
+                let silent = format!("has said nothing for {} s", silence.as_secs());
                 sink.failed(sequence, failed(&silent));
             }
         }
@@ -422,7 +435,7 @@ impl Engine for RkllmEngine {
             sink.failed(run.sequence, error);
             return Ok(StepOutcome::Done);
         }
-        let outcome = self.take(run.sequence, sink);
+        let outcome = self.take(run.sequence, batch.time_left, sink);
         if let (Ok(StepOutcome::Aborted), Some(open)) = (&outcome, self.open.get_mut(&run.sequence)) {
             open.tokens.truncate(run.start as usize);
         }
@@ -443,6 +456,11 @@ impl Engine for RkllmEngine {
         if self.has_given_all(sequence) {
             self.active = None;
             self.session.drain();
+        }
+        let saves = |open: &Open| open.native.as_ref().is_some_and(|native| native.save_cache.is_some());
+        if self.active.is_none() && self.open.get(&sequence).is_some_and(saves) {
+            // Whoever asked for the file finds it there once the answer has ended.
+            self.session.wait_drained();
         }
         self.park(sequence);
         self.open.remove(&sequence);

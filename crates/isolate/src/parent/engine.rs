@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rkllmjs_core::{
     AbortSwitch, Batch, Engine, Error, ErrorCode, Limits, NativeCall, NativeReply, Opening, Run, SequenceId,
@@ -192,7 +192,8 @@ impl Engine for IsolatedEngine {
         }
         let runs = living.into_iter().map(RunMessage::from).collect();
         let message = ToChild::Step { runs, adapters: Cow::Borrowed(&batch.adapters) };
-        match ask(&mut self.connection, &self.watch, &self.switch, &message)? {
+        let until = batch.time_left.map(|left| Instant::now() + left);
+        match ask_until(&mut self.connection, &self.watch, &self.switch, &message, until)? {
             FromChild::Stepped { events, outcome } => {
                 for event in events {
                     event.tell(sink);
@@ -208,9 +209,14 @@ impl Engine for IsolatedEngine {
     }
 
     fn release(&mut self, sequence: SequenceId) {
-        let known = self.sequences.remove(&sequence);
-        if known.is_some_and(|known| known.child == self.child) {
-            self.tell(&ToChild::Release(sequence));
+        let Some(known) = self.sequences.remove(&sequence) else { return };
+        if known.child != self.child {
+            return;
+        }
+        self.tell(&ToChild::Release(sequence));
+        if known.opening.saves() {
+            // Whoever asked for the file finds it there. A child that dies now shows at the next call.
+            let _ = ask(&mut self.connection, &self.watch, &self.switch, &ToChild::Flush);
         }
     }
 
@@ -299,6 +305,17 @@ fn ask(
     switch: &AbortSwitch,
     message: &ToChild<'_>,
 ) -> Result<FromChild, Error> {
+    ask_until(connection, watch, switch, message, None)
+}
+
+/// The same, and aborts what it asked for when time is up.
+fn ask_until(
+    connection: &mut Option<Connection>,
+    watch: &Watch,
+    switch: &AbortSwitch,
+    message: &ToChild<'_>,
+    until: Option<Instant>,
+) -> Result<FromChild, Error> {
     let Some(child) = connection else { return Err(died("is gone")) };
     let answer = child.tell(message).and_then(|()| {
         // Whoever threw the switch while the message was sent could not say so.
@@ -308,7 +325,8 @@ fn ask(
         }
         loop {
             // What was said just before the engine began is lost, so it is said again.
-            let waiting = Waiting { look_up: &|| !switch.is_thrown(), ..Waiting::default() };
+            let is_over = || switch.is_thrown() || until.is_some_and(|until| Instant::now() >= until);
+            let waiting = Waiting { look_up: &|| !is_over(), ..Waiting::default() };
             if let Some(answer) = child.answer(&waiting, watch.log.as_ref())? {
                 return Ok(answer);
             }

@@ -22,6 +22,8 @@ pub(crate) enum ToChild<'a> {
     Park(SequenceId),
     /// Not answered.
     Release(SequenceId),
+    /// Answered once everything before it is done.
+    Flush,
     Embed(Cow<'a, [Vec<Token>]>),
     Native(Cow<'a, NativeCall>),
     LoadAdapter {
@@ -90,6 +92,11 @@ impl<'a> OpenMessage<'a> {
         }
     }
 
+    /// Whether the end of the sequence leaves a file behind.
+    pub(crate) fn saves(&self) -> bool {
+        self.native.as_ref().is_some_and(|native| native.save_cache.is_some())
+    }
+
     pub(crate) fn opening(&self) -> Opening<'_> {
         Opening {
             sampling: &self.sampling,
@@ -140,7 +147,7 @@ pub(crate) fn batch<'a>(runs: &'a [RunMessage<'_>], adapters: Adapters) -> Batch
         tokens: &run.tokens,
         sample: run.sample,
     };
-    Batch { runs: runs.iter().map(run).collect(), adapters }
+    Batch { runs: runs.iter().map(run).collect(), adapters, time_left: None }
 }
 
 /// What a step brought.

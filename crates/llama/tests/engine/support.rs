@@ -161,7 +161,7 @@ impl Bench {
 
     pub(crate) fn step(&mut self, runs: Vec<Run<'_>>) -> (StepOutcome, Tray) {
         let mut tray = Tray::default();
-        let batch = Batch { runs, adapters: self.adapters.clone() };
+        let batch = Batch { runs, adapters: self.adapters.clone(), ..Batch::default() };
         let outcome = self.engine.step(&batch, &mut tray).expect("the step runs");
         (outcome, tray)
     }

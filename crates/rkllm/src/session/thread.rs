@@ -24,7 +24,7 @@ const END_MOST: Duration = Duration::from_secs(5);
 /// How often an abort is repeated: one that comes just before the runtime looks is lost.
 const ABORT_AGAIN: Duration = Duration::from_millis(100);
 /// How long a run may go on after it was aborted. Long prompts are known to take more than a second.
-const STOP_MOST: Duration = Duration::from_secs(20);
+const STOP_MOST: Duration = Duration::from_secs(10);
 
 /// An opened model on its own thread.
 #[derive(Debug)]
@@ -131,6 +131,13 @@ impl Session {
     /// Lets a run that has given its last token end by itself, which leaves the cache as it is.
     pub(crate) fn drain(&self) {
         self.exchange.drain();
+    }
+
+    /// Waits for the end of a run that ends by itself, which a prompt cache takes to be saved.
+    pub(crate) fn wait_drained(&self) {
+        if self.exchange.is_draining() {
+            self.exchange.wait_idle(END_MOST);
+        }
     }
 
     /// Asks for the next token of the run.
