@@ -69,9 +69,8 @@ impl Scripted {
         Request { prompt: tokens(prompt), ..built }
     }
 
-    /// Whether the model can have said that. After each pause it says its script anew, for all it knows of
-    /// before is a longer prompt.
-    pub(crate) fn check(&self, text: &str, finish: Option<FinishReason>, times: Times) -> Result<(), String> {
+    /// Whether the model can have said that.
+    pub(crate) fn check(&self, text: &str, finish: Option<FinishReason>, shape: Shape) -> Result<(), String> {
         let Some(("", said)) = text.split_once(BEGINNING) else {
             return if text.is_empty() { Ok(()) } else { Err(format!("it begins otherwise: {text:?}")) };
         };
@@ -79,21 +78,27 @@ impl Scripted {
         let pieces: Vec<&str> = said.split(BEGINNING).collect();
         // A character that was cut is shown as what it is.
         let fits = |piece: &&str| script.starts_with(piece.trim_end_matches('\u{FFFD}'));
-        if times == Times::Once && pieces.len() != 1 || !pieces.iter().all(fits) {
+        if shape != Shape::Pieces && pieces.len() != 1 || !pieces.iter().all(fits) {
             return Err(format!("it is not in the script: {text:?}"));
         }
-        if finish == Some(FinishReason::Stop) && pieces.last() != Some(&script) {
+        let is_whole = finish == Some(FinishReason::Stop) && shape != Shape::Cut;
+        if is_whole && pieces.last() != Some(&script) {
             return Err(format!("it ended too early: {text:?}"));
         }
         Ok(())
     }
 }
 
-/// How often a text may begin.
+/// What an answer looks like that the model has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Times {
-    Once,
-    AfterEachPause,
+pub(crate) enum Shape {
+    /// The script.
+    Whole,
+    /// Pieces of it and the whole: after each pause the model says it anew, for all it knows of before is a
+    /// longer prompt.
+    Pieces,
+    /// A piece of it: a conversation that is kept fills the context.
+    Cut,
 }
 
 pub(crate) fn tokens(text: &str) -> Vec<Token> {

@@ -9,7 +9,7 @@ use rkllmjs_core::{
     NativeInput, Outcome, Part, Request,
 };
 
-use crate::model::{Scripted, Times, tokens};
+use crate::model::{Scripted, Shape, tokens};
 use crate::random::Random;
 
 /// Longer than the callback of a run waits for its reader.
@@ -141,8 +141,13 @@ impl Way {
         let whole = 2 * scripted.length();
         let most = if matches!(self, Self::Stall) { whole } else { 1 + random.below(whole) };
         let mut request = scripted.request(model, &format!("prompt {}", random.below(5)), most);
+        let mut shape = if matches!(self, Self::Stall) { Shape::Pieces } else { Shape::Whole };
         if matches!(self, Self::Native) {
-            request.native = Some(Arc::new(native_input(scripted, random)));
+            let native = native_input(scripted, random);
+            if native.history == History::Keep {
+                shape = Shape::Cut;
+            }
+            request.native = Some(Arc::new(native));
         }
         let others = if matches!(self, Self::Queue) { submit(model, &request, 3)? } else { Vec::new() };
         let generation = model.submit(request).map_err(said)?;
@@ -170,9 +175,8 @@ impl Way {
             Self::Read => read(&generation, None),
             Self::Wait | Self::Native | Self::Call => {}
         }
-        let times = if matches!(self, Self::Stall) { Times::AfterEachPause } else { Times::Once };
         for generation in others.iter().chain([&generation]) {
-            judge(generation, &generation.wait(), scripted, times)?;
+            judge(generation, &generation.wait(), scripted, shape)?;
         }
         if matches!(self, Self::Stall) && generation.text(0).matches('#').count() < 2 {
             return Err("the run was not paused".to_owned());
@@ -203,7 +207,7 @@ fn judge(
     generation: &Generation,
     outcome: &Outcome,
     scripted: &Scripted,
-    times: Times,
+    shape: Shape,
 ) -> Result<(), String> {
     if let Some(error) = &outcome.error {
         return Err(error.to_string());
@@ -212,7 +216,7 @@ fn judge(
     if finish.is_none() {
         return Err("it did not end".to_owned());
     }
-    scripted.check(&generation.text(0), finish.filter(|&finish| finish != FinishReason::Cancelled), times)
+    scripted.check(&generation.text(0), finish.filter(|&finish| finish != FinishReason::Cancelled), shape)
 }
 
 fn native_input(scripted: &Scripted, random: &mut Random) -> NativeInput {
