@@ -4,6 +4,8 @@
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use super::child_folder::{self, ChildFolder};
+
 const NAME: &str = "STANDIN_TEST_CHILD";
 /// Longest time a child may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,9 +24,11 @@ pub(crate) fn in_child(
         body();
         return None;
     }
+    let folder = ChildFolder::new();
     let mut child = Command::new(std::env::current_exe().expect("this program"))
         .args(["--exact", &test, "--nocapture", "--test-threads=1"])
         .env(NAME, &test)
+        .env(child_folder::VARIABLE, folder.path())
         .envs(variables.iter().copied())
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())

@@ -2,6 +2,8 @@
 
 mod answers;
 mod child;
+#[path = "../child_folder.rs"]
+mod child_folder;
 mod defaults;
 mod driver;
 mod init;

@@ -2,6 +2,8 @@
 
 use std::process::{Command, ExitStatus};
 
+use super::child_folder::{self, ChildFolder};
+
 /// Set in the child.
 const VARIABLE: &str = "RKLLMJS_STANDIN_TRAP";
 
@@ -12,10 +14,12 @@ pub(crate) fn is_trapped() -> bool {
 
 /// Runs the test `name` with `trap` on.
 pub(crate) fn run(name: &str, trap: &str) -> (ExitStatus, String) {
+    let folder = ChildFolder::new();
     let test = std::env::current_exe().expect("the test's own file");
     let output = Command::new(test)
         .args([name, "--exact", "--nocapture", "--include-ignored"])
         .env(VARIABLE, trap)
+        .env(child_folder::VARIABLE, folder.path())
         .output()
         .expect("a process");
     let text =

@@ -4,14 +4,15 @@ use super::child;
 use super::model::{ModelFile, answer, boxed, tokens, vocabulary};
 
 /// Ways in which a runtime may behave that an engine must not mind.
-const BENIGN: [&str; 7] = [
+const BENIGN: [&str; 8] = [
     "noise",
     "freed-results",
     "waiting",
     "null-finish",
     "reserved-garbage",
+    "pause-forgets",
     "slow-token=5",
-    "noise,freed-results,waiting,null-finish,reserved-garbage",
+    "noise,freed-results,waiting,null-finish,reserved-garbage,pause-forgets",
 ];
 
 #[test]
