@@ -21,7 +21,7 @@ const STEPS = [
   { name: 'format', run: checkFormat },
   { name: 'clippy', run: checkClippy },
   { name: 'rust', run: testRust },
-  { name: 'node', run: () => testNode(testFiles('', ['arm64', 'packaging'])) },
+  { name: 'node', run: () => testNode(testFiles('', ['arm64', 'hardware', 'packaging'])) },
   { name: 'packaging', run: () => testNode(testFiles('packaging')) },
   { name: 'arm64', run: arm64 },
   { name: 'dependencies', run: dependencies },

@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use rkllmjs_core::Error;
 
 pub use decide::DetectedBy;
+pub use probe::defaults;
 pub use search::Search;
 pub use survey::{Found, Survey, Tried, survey};
 pub use symbols::{Functions12, Functions13, Symbols};

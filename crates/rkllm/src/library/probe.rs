@@ -149,14 +149,29 @@ fn has_processors(slot: &Slot, at: usize) -> bool {
 /// `create` must be the address of a function of C that takes nothing and returns a struct of more than 16
 /// and at most [`SLOT_BYTES`] bytes of plain data.
 pub(super) unsafe fn probe(create: *const ()) -> Evidence {
+    // SAFETY: the caller's promise.
+    match unsafe { defaults(create) } {
+        Some(slots) => Evidence::read([&slots[0], &slots[1]]),
+        None => Evidence { layout: None, extent: 0 },
+    }
+}
+
+/// What two calls of `create` leave of two slots, each filled with another byte before: what differs was not
+/// written. `None` on machines where no call can be made.
+///
+/// # Safety
+///
+/// `create` must be the address of a function of C that takes nothing and returns a struct of more than 16
+/// and at most 512 bytes of plain data.
+pub unsafe fn defaults(create: *const ()) -> Option<[[u8; SLOT_BYTES]; 2]> {
     let mut slots = FILLINGS.map(|filling| [filling; SLOT_BYTES]);
     for slot in &mut slots {
         // SAFETY: the caller's promise, and the slot is large enough.
         if !unsafe { call(create, slot) } {
-            return Evidence { layout: None, extent: 0 };
+            return None;
         }
     }
-    Evidence::read([&slots[0], &slots[1]])
+    Some(slots)
 }
 
 /// Calls a function that returns a large struct, with `slot` as the place for it, and keeps what it does not
