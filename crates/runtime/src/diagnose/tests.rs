@@ -1,5 +1,3 @@
-#![expect(clippy::expect_used, reason = "a test says what it expects")]
-
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicU32, Ordering};
