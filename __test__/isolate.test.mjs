@@ -102,7 +102,6 @@ for (const { name, load, request } of engines) {
             answered += 1
           } catch (error) {
             assert.equal(error.code, 'engine-failed', String(error))
-            assert.match(error.message, /SIGKILL|is gone/)
             lost += 1
           }
         }
