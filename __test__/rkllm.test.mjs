@@ -119,13 +119,38 @@ for (const abi of ['1.2', '1.3']) {
     test('tells what it does in events', async () => {
       const client = new RKLLMClient({ modelPath, libraryPath: standinLibrary(abi), contextSize: 512, ...GREEDY })
       const heard = []
-      for (const name of ['initialized', 'inference:start', 'inference:complete', 'destroyed']) {
+      for (const name of ['initialized', 'inference:start', 'inference:complete', 'inference:abort', 'destroyed']) {
         client.on(name, () => heard.push(name))
       }
       await client.initialize()
       await client.generate('Once upon a time', { maxTokens: 2 })
+      await client.chat(FRANCE)
       await client.close()
-      assert.deepEqual(heard, ['initialized', 'inference:start', 'inference:complete', 'destroyed'])
+      const answer = ['inference:start', 'inference:complete']
+      assert.deepEqual(heard, ['initialized', ...answer, ...answer, 'destroyed'])
+    })
+
+    test('tells of each token and of how far an answer is', async () => {
+      const client = await RKLLMClient.load(modelPath, { libraryPath: standinLibrary(abi), contextSize: 512, ...GREEDY })
+      let text = ''
+      const progress = []
+      client.on('inference:token', (piece) => (text += piece))
+      client.on('inference:progress', (state) => progress.push(state))
+      const result = await client.chat(FRANCE)
+      await client.close()
+      assert.equal(text, result.text)
+      assert.equal(progress[0].completionTokens, 1)
+      for (const state of progress) {
+        assert.ok(state.elapsedMs >= 0 && state.tokensPerSecond >= 0, JSON.stringify(state))
+        assert.ok(state.completionTokens <= result.usage.completionTokens)
+      }
+    })
+
+    test('ends every answer at abort(), those of chat() too', async () => {
+      const generations = [model.generate('Once upon a time', { maxTokens: 400 }), model.chat(FRANCE)]
+      model.abort()
+      for (const generation of generations) assert.equal((await generation).finishReason, 'cancelled')
+      assert.equal((await model.chat(FRANCE)).text, 'The capital of France is Paris.')
     })
   })
 }

@@ -35,7 +35,7 @@ export { version } from './version.js'
 export { LlamaModel } from './llama-model.js'
 export { Model } from './model.js'
 export { RKLLMClient } from './rkllm-client.js'
-export type { RKLLMEvents } from './rkllm-events.js'
+export type { InferenceProgress, RKLLMEvents } from './rkllm-events.js'
 export type {
   ClearCacheOptions,
   NpuOptions,

@@ -27,6 +27,7 @@ import * as table from './options.js'
 import { toPath } from './path.js'
 import type { FilePath } from './path.js'
 import type { ChatResult, GenerateResult } from './result.js'
+import type { OnToken } from './token-callback.js'
 import type { TokenizeOptions } from './tokenize-options.js'
 import { toTokens } from './tokens.js'
 
@@ -96,7 +97,7 @@ export abstract class Model implements AsyncDisposable {
       const checked = checkOptions(table.GENERATE_OPTIONS, options)
       return this.request(checked, (nativeOptions) => nativeModel.generate(given, nativeOptions))
     }
-    return Generation.of(new GenerationRun(prepare, (result) => result))
+    return this.begun(Generation.of(new GenerationRun(prepare, (result) => result)))
   }
 
   /**
@@ -123,7 +124,7 @@ export abstract class Model implements AsyncDisposable {
       const template = toNativeChatOptions(checked)
       return this.request(checked, (nativeOptions) => nativeModel.chat(conversation, template, nativeOptions))
     }
-    return Generation.of(new GenerationRun(prepare, toChatResult))
+    return this.begun(Generation.of(new GenerationRun(prepare, toChatResult)))
   }
 
   /** Splits text into the model's tokens. */
@@ -229,6 +230,16 @@ export abstract class Model implements AsyncDisposable {
     return this.close()
   }
 
+  /** Hears of every generation as it begins. @internal */
+  protected begun<Result extends GenerateResult>(generation: Generation<Result>): Generation<Result> {
+    return generation
+  }
+
+  /** What hears the tokens of a request. @internal */
+  protected tokenListener(onToken: OnToken | undefined): OnToken | undefined {
+    return onToken
+  }
+
   /** A request that may start. @internal */
   protected request(
     options: GenerateOptions,
@@ -240,7 +251,7 @@ export abstract class Model implements AsyncDisposable {
       this.#router.add(generation.id, listener)
       return generation
     }
-    return { begin, owner: this, signal: options.signal, onToken: options.onToken }
+    return { begin, owner: this, signal: options.signal, onToken: this.tokenListener(options.onToken) }
   }
 }
 

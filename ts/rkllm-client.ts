@@ -5,6 +5,7 @@ import { invalidRequest, RkllmError } from './error.js'
 import { GenerationRun } from './generation-run.js'
 import type { RunRequest } from './generation-run.js'
 import { Generation } from './generation.js'
+import { InferenceWatch } from './inference-watch.js'
 import { holdWhile } from './keep-alive.js'
 import { Model } from './model.js'
 import { unwrap } from './native-error.js'
@@ -23,6 +24,7 @@ import type {
   RuntimeInfo,
 } from './rkllm-options.js'
 import type { RKLLMEvents } from './rkllm-events.js'
+import type { OnToken } from './token-callback.js'
 import { toTokens } from './tokens.js'
 
 const NO_TOKENS = new Uint32Array(0)
@@ -43,7 +45,7 @@ const NO_TOKENS = new Uint32Array(0)
 export class RKLLMClient extends Model {
   readonly #options: RKLLMClientOptions | undefined
   readonly #events = new EventEmitter<RKLLMEvents>()
-  readonly #running = new Set<{ cancel(): void }>()
+  readonly #inference = new InferenceWatch(this.#events)
   #initializing: Promise<void> | undefined
 
   /** Takes the options; {@link initialize} loads the model. */
@@ -96,7 +98,7 @@ export class RKLLMClient extends Model {
     const mode = options?.mode
     if (mode === 'last-hidden-layer' || mode === 'logits') return this.#numbers(prompt, mode)
     const prepare = (): RunRequest => this.#prepare(prompt, options)
-    return this.#told(Generation.of(new GenerationRun(prepare, (result) => result)))
+    return this.begun(Generation.of(new GenerationRun(prepare, (result) => result)))
   }
 
   /** Loads a prompt cache that {@link generate} has saved with `promptCache`. */
@@ -137,7 +139,7 @@ export class RKLLMClient extends Model {
 
   /** Ends every answer under way, with `finishReason: 'cancelled'`. */
   abort(): void {
-    for (const generation of this.#running) generation.cancel()
+    this.#inference.cancelAll()
   }
 
   /** The library it runs on. */
@@ -175,6 +177,15 @@ export class RKLLMClient extends Model {
     return this
   }
 
+  protected override begun<Result extends GenerateResult>(generation: Generation<Result>): Generation<Result> {
+    this.#inference.add(generation)
+    return generation
+  }
+
+  protected override tokenListener(onToken: OnToken | undefined): OnToken | undefined {
+    return this.#inference.tokenListener(onToken)
+  }
+
   async #load(): Promise<void> {
     if (this.isClosing) throw new RkllmError('closed', 'the model is closed')
     const { modelPath, ...options } = this.#options as RKLLMClientOptions
@@ -191,10 +202,9 @@ export class RKLLMClient extends Model {
     const checked = checkOptions(table.RKLLM_GENERATE_OPTIONS, options)
     const { keepHistory, promptCache, enableThinking, role } = checked
     const isPlain = [keepHistory, promptCache, enableThinking, role].every((option) => option === undefined)
-    const request = { ...checked, onToken: this.#tokenListener(checked.onToken) }
     if (isPlain && !(prompt instanceof Float32Array)) {
       const given = typeof prompt === 'string' ? prompt : toTokens('prompt', prompt)
-      return this.request(request, (nativeOptions) => nativeModel.generate(given, nativeOptions))
+      return this.request(checked, (nativeOptions) => nativeModel.generate(given, nativeOptions))
     }
     const extras: NativePrompt = {}
     if (role !== undefined) extras.role = role
@@ -204,33 +214,7 @@ export class RKLLMClient extends Model {
     if (typeof prompt === 'string') extras.text = prompt
     else if (prompt instanceof Float32Array) extras.embeddings = prompt
     const tokens = typeof prompt === 'string' || prompt instanceof Float32Array ? NO_TOKENS : toTokens('prompt', prompt)
-    return this.request(request, (nativeOptions) => nativeModel.generateNative(tokens, extras, nativeOptions))
-  }
-
-  /** The caller's callback and the event in one; neither where nobody listens, so that nothing is paid for. */
-  #tokenListener(onToken: RKLLMGenerateOptions['onToken']): RKLLMGenerateOptions['onToken'] {
-    if (this.#events.listenerCount('inference:token') === 0) return onToken
-    return (text, tokenId) => {
-      onToken?.(text, tokenId)
-      this.#events.emit('inference:token', text, tokenId)
-    }
-  }
-
-  #told(generation: Generation<GenerateResult>): Generation<GenerateResult> {
-    this.#running.add(generation)
-    this.#events.emit('inference:start')
-    generation.then(
-      (result) => {
-        this.#running.delete(generation)
-        if (result.finishReason === 'cancelled') this.#events.emit('inference:abort')
-        else this.#events.emit('inference:complete', result)
-      },
-      (error: unknown) => {
-        this.#running.delete(generation)
-        this.#events.emit('inference:error', error)
-      },
-    )
-    return generation
+    return this.request(checked, (nativeOptions) => nativeModel.generateNative(tokens, extras, nativeOptions))
   }
 
   async #numbers(
