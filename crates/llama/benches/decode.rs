@@ -5,13 +5,14 @@
 //!
 //! `cargo bench -p rkllmjs-llama` prints a table, with `-- --json` one line of JSON.
 
-use std::ffi::CString;
+mod bare;
+
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use llama_cpp_sys_2 as sys;
+use bare::{Bare, Layout, Outcome, Settings, cpu_time};
 use rkllmjs_core::{
     GenerateOptions, ModelHandle, ModelSettings, OptionSupport, Part, Request, Special, Token, Tokenizer,
     Usage,
@@ -27,18 +28,19 @@ const ROUNDS: usize = 91;
 const TOKENS: u32 = 400;
 const CONTEXT: u32 = 1024;
 
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
-
 fn main() -> Outcome<()> {
     let json = std::env::args().any(|argument| argument == "--json");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny/rkllmjs-tiny-q8_0.gguf");
     let model = Model::load(&path, &LoadOptions::default(), |_| true)?;
     let prompt = model.tokenize(PROMPT, Special { add: false, parse: true })?;
-    let mut bare = Bare::new(path)?;
+    let settings = Settings { threads: 1, cells: CONTEXT, batch: 512, sequences: 1, layout: Layout::Unified };
+    let mut bare = Bare::new(&path, settings)?;
+    let bare_prompt = [prompt.iter().map(|token| token.cast_signed()).collect::<Vec<i32>>()];
+    let mut bare_answer = || bare.answer(&bare_prompt, TOKENS as usize);
     let running = Running::new(model, &prompt)?;
 
-    let (expected, answered) = (bare.answer(&prompt)?, running.answer(false)?);
-    if expected != answered {
+    let answered: Vec<i32> = running.answer(false)?.iter().map(|token| token.cast_signed()).collect();
+    if bare_answer()?.tokens != [answered] {
         return Err("the two sides give different tokens".into());
     }
     let mut rows: [Vec<Cost>; 3] = Default::default();
@@ -47,7 +49,7 @@ fn main() -> Outcome<()> {
         for turn in 0..rows.len() {
             let side = (round + turn) % rows.len();
             let cost = match side {
-                0 => measure(|| bare.answer(&prompt).map(drop))?,
+                0 => measure(|| bare_answer().map(drop))?,
                 _ => measure(|| running.answer(side == 2).map(drop))?,
             };
             if let (Some(row), true) = (rows.get_mut(side), round > 0) {
@@ -66,99 +68,10 @@ struct Cost {
 }
 
 fn measure(answer: impl FnOnce() -> Outcome<()>) -> Outcome<Cost> {
-    let (cpu, wall) = (cpu_seconds(), Instant::now());
+    let (cpu, wall) = (cpu_time(), Instant::now());
     answer()?;
     let tokens = f64::from(TOKENS);
-    Ok(Cost { cpu: (cpu_seconds() - cpu) / tokens, wall: wall.elapsed().as_secs_f64() / tokens })
-}
-
-/// CPU time of all threads of this process.
-fn cpu_seconds() -> f64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the place for the time is valid.
-    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
-    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
-}
-
-/// llama.cpp with nothing around it: one context, the highest logit, the next token.
-struct Bare {
-    model: *mut sys::llama_model,
-    context: *mut sys::llama_context,
-    pool: *mut sys::ggml_threadpool,
-    vocabulary: usize,
-}
-
-impl Bare {
-    fn new(path: PathBuf) -> Outcome<Self> {
-        let path = CString::new(path.into_os_string().into_encoded_bytes())?;
-        // SAFETY: a plain function that returns a struct.
-        let model_params = unsafe { sys::llama_model_default_params() };
-        // SAFETY: the path ends in NUL.
-        let model = unsafe { sys::llama_model_load_from_file(path.as_ptr(), model_params) };
-        if model.is_null() {
-            return Err("the model does not load".into());
-        }
-        // SAFETY: a plain function that returns a struct.
-        let mut params = unsafe { sys::llama_context_default_params() };
-        params.n_ctx = CONTEXT;
-        params.n_batch = 512;
-        params.n_threads = 1;
-        params.n_threads_batch = 1;
-        // SAFETY: the model is alive.
-        let context = unsafe { sys::llama_init_from_model(model, params) };
-        // SAFETY: a plain function that returns a struct.
-        let mut pool_params = unsafe { sys::ggml_threadpool_params_default(1) };
-        // SAFETY: the parameters are valid and only read.
-        let pool = unsafe { sys::ggml_threadpool_new(&raw mut pool_params) };
-        if context.is_null() || pool.is_null() {
-            return Err("llama.cpp makes no context".into());
-        }
-        // SAFETY: the pool is freed after the context.
-        unsafe { sys::llama_attach_threadpool(context, pool, pool) };
-        // SAFETY: the model is alive.
-        let vocab = unsafe { sys::llama_model_get_vocab(model) };
-        // SAFETY: the vocabulary lives as long as the model.
-        let vocabulary = usize::try_from(unsafe { sys::llama_vocab_n_tokens(vocab) })?;
-        Ok(Self { model, context, pool, vocabulary })
-    }
-
-    fn answer(&mut self, prompt: &[Token]) -> Outcome<Vec<Token>> {
-        // SAFETY: the context is alive.
-        let memory = unsafe { sys::llama_get_memory(self.context) };
-        // SAFETY: the memory belongs to the context.
-        unsafe { sys::llama_memory_clear(memory, false) };
-        let mut answer = Vec::with_capacity(TOKENS as usize);
-        let mut next: Vec<i32> = prompt.iter().map(|token| token.cast_signed()).collect();
-        while answer.len() < TOKENS as usize {
-            let count = i32::try_from(next.len())?;
-            // SAFETY: the batch points into `next`, which outlives it.
-            let batch = unsafe { sys::llama_batch_get_one(next.as_mut_ptr(), count) };
-            // SAFETY: context and batch are valid.
-            if unsafe { sys::llama_decode(self.context, batch) } != 0 {
-                return Err("llama.cpp does not decode".into());
-            }
-            // SAFETY: the last token of such a batch asks for its logits.
-            let logits = unsafe { sys::llama_get_logits_ith(self.context, -1) };
-            // SAFETY: one float for each token of the vocabulary, alive until the next decode.
-            let logits = unsafe { std::slice::from_raw_parts(logits, self.vocabulary) };
-            let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let token = logits.iter().position(|&x| x >= highest).unwrap_or(0);
-            answer.push(u32::try_from(token)?);
-            next = vec![i32::try_from(token)?];
-        }
-        Ok(answer)
-    }
-}
-
-impl Drop for Bare {
-    fn drop(&mut self) {
-        // SAFETY: freed once, before the pool and the model it uses.
-        unsafe { sys::llama_free(self.context) };
-        // SAFETY: freed once.
-        unsafe { sys::ggml_threadpool_free(self.pool) };
-        // SAFETY: freed once.
-        unsafe { sys::llama_model_free(self.model) };
-    }
+    Ok(Cost { cpu: (cpu_time() - cpu).as_secs_f64() / tokens, wall: wall.elapsed().as_secs_f64() / tokens })
 }
 
 /// The same model behind the scheduler.
