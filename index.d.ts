@@ -58,6 +58,8 @@ export declare class NativeModel {
   countTokens(messages: string, chatOptions: string): NativeResult<number>
   /** The vectors of several texts. */
   embed(inputs: Array<string>): Promise<NativeEmbeddings | NativeError>
+  /** Which documents answer a query best. */
+  rerank(query: string, documents: Array<string>, instruction?: string | undefined | null, topN?: number | undefined | null): Promise<NativeRanking | NativeError>
   /** Loads an adapter under a name. */
   loadLora(name: string, path: string): Promise<NativeError | null>
   /** Unloads an adapter; whether it was there. */
@@ -215,6 +217,16 @@ export interface NativePrompt {
   thinking?: boolean
   keepHistory?: boolean
   saveCache?: string
+}
+
+/** Documents in the order of their scores. */
+export interface NativeRanking {
+  /** Places in the list of documents. */
+  indexes: Array<number>
+  /** As many scores, from 0 to 1. */
+  scores: Array<number>
+  /** Tokens of all prompts. */
+  promptTokens: number
 }
 
 /** A look at the work going on. */

@@ -7,7 +7,7 @@ use napi::bindgen_prelude::{Either, Float32Array, Function, Null, Object, Uint32
 use napi_derive::napi;
 use rkllmjs_chat::{Messages, RenderOptions};
 use rkllmjs_core::{Error, GenerateOptions, Special};
-use rkllmjs_runtime::{Model, PromptInput};
+use rkllmjs_runtime::{Model, PromptInput, Ranking, RerankInput};
 
 use crate::deferred::promise;
 use crate::environment::Environment;
@@ -52,6 +52,26 @@ pub struct NativeStats {
     pub prompt_tokens: f64,
     pub completion_tokens: f64,
     pub tokens_per_second: f64,
+}
+
+/// Documents in the order of their scores.
+#[napi(object)]
+#[derive(Debug)]
+pub struct NativeRanking {
+    /// Places in the list of documents.
+    pub indexes: Vec<u32>,
+    /// As many scores, from 0 to 1.
+    pub scores: Vec<f64>,
+    /// Tokens of all prompts.
+    pub prompt_tokens: f64,
+}
+
+impl From<Ranking> for NativeRanking {
+    fn from(ranking: Ranking) -> Self {
+        let (indexes, scores) =
+            ranking.results.into_iter().map(|(index, score)| (index as u32, score)).unzip();
+        Self { indexes, scores, prompt_tokens: ranking.prompt_tokens as f64 }
+    }
 }
 
 impl NativeModel {
@@ -191,6 +211,24 @@ impl NativeModel {
                 vectors: vectors.into_iter().map(Float32Array::from).collect(),
                 prompt_tokens: prompt_tokens as f64,
             })));
+        });
+        Ok(promise)
+    }
+
+    /// Which documents answer a query best.
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeRanking | NativeError>")]
+    pub fn rerank<'env>(
+        &self,
+        env: &'env Env,
+        query: String,
+        documents: Vec<String>,
+        instruction: Option<String>,
+        top_n: Option<f64>,
+    ) -> napi::Result<Object<'env>> {
+        let (deferred, promise) = promise::<NativeResult<NativeRanking>>(env)?;
+        let input = RerankInput { query, documents, instruction, top_n };
+        self.model.rerank(input, move |ranking| {
+            deferred.resolve(as_value(ranking.map(NativeRanking::from)));
         });
         Ok(promise)
     }

@@ -80,6 +80,7 @@ export type {
 
 export type { TokenizeOptions } from './tokenize-options.js'
 export type { EmbedOptions, EmbedResult, EmbedUsage } from './embed.js'
+export type { RankedDocument, RerankOptions, RerankResult, RerankUsage } from './rerank.js'
 export type { LoadLoraOptions, LoadedLora } from './lora.js'
 
 export { RkllmError } from './error.js'

@@ -26,6 +26,8 @@ import type { NativeError, NativeGenerateOptions, NativeGeneration, NativeModel,
 import * as table from './options.js'
 import { toPath } from './path.js'
 import type { FilePath } from './path.js'
+import { toDocuments } from './rerank.js'
+import type { RerankOptions, RerankResult } from './rerank.js'
 import type { ChatResult, GenerateResult } from './result.js'
 import type { OnToken } from './token-callback.js'
 import type { TokenizeOptions } from './tokenize-options.js'
@@ -172,6 +174,34 @@ export abstract class Model implements AsyncDisposable {
     if (inputs.length === 0) return { embeddings: [], usage: { promptTokens: 0 } }
     const { vectors, promptTokens } = unwrap(await holdWhile(nativeModel.embed(inputs)))
     return { embeddings: vectors.map((vector) => shapeVector(vector, checked)), usage: { promptTokens } }
+  }
+
+  /**
+   * Orders documents by how well they answer a query.
+   *
+   * The model is asked about each document, through its chat template, whether it fits; the score is its
+   * probability of "yes" against "no". Made for chat models, best with those trained for it, such as
+   * Qwen3-Reranker.
+   *
+   * @example
+   * ```ts
+   * const { results } = await model.rerank('How tall is Everest?', ['It is 8849 m high.', 'Cats purr.'], { topN: 1 })
+   * ```
+   *
+   * Rejects with an {@link RkllmError}: `invalid-request` and `unsupported` naming what is wrong,
+   * `context-exceeded` if a document does not fit with the query (`details.document` is its place),
+   * `overloaded` if the queue is full.
+   */
+  async rerank(query: string, documents: readonly string[], options?: RerankOptions): Promise<RerankResult> {
+    const nativeModel = this.opened()
+    checkText('query', query)
+    const texts = toDocuments(documents)
+    const { topN = null, instruction = null } = checkOptions(table.RERANK_OPTIONS, options)
+    const { indexes, scores, promptTokens } = unwrap(
+      await holdWhile(nativeModel.rerank(query, texts, instruction, topN)),
+    )
+    const results = indexes.map((index, place) => ({ index, score: scores[place] as number }))
+    return { results, usage: { promptTokens } }
   }
 
   /**

@@ -185,6 +185,13 @@ export interface NativeModel {
   countTokens(messages: string, chatOptions: string): number | NativeError
   /** The vectors as the model makes them, not normalised. */
   embed(inputs: string[]): Promise<{ vectors: Float32Array[]; promptTokens: number } | NativeError>
+  /** Places of the documents, the best first, with as many scores. */
+  rerank(
+    query: string,
+    documents: string[],
+    instruction: string | null,
+    topN: number | null,
+  ): Promise<{ indexes: number[]; scores: number[]; promptTokens: number } | NativeError>
   loadLora(name: string, path: string): Promise<NativeError | null>
   unloadLora(name: string): Promise<boolean | NativeError>
   /** A `ModelInfo` as JSON. */

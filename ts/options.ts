@@ -9,6 +9,7 @@ import type { GenerateOptions } from './generate-options.js'
 import type { LoadOptions } from './load-options.js'
 import type { LoadLoraOptions } from './lora.js'
 import type { ClearCacheOptions, NpuOptions, RKLLMGenerateOptions } from './rkllm-options.js'
+import type { RerankOptions } from './rerank.js'
 import type { TokenizeOptions } from './tokenize-options.js'
 import * as rule from './option-rule.js'
 import type { OptionRule } from './option-rule.js'
@@ -169,6 +170,11 @@ export const EMBED_OPTIONS = {
   dimensions: rule.number,
   normalize: rule.boolean,
 } as const satisfies RulesOf<EmbedOptions>
+
+export const RERANK_OPTIONS = {
+  topN: rule.number,
+  instruction: rule.string,
+} as const satisfies RulesOf<RerankOptions>
 
 export const LOAD_LORA_OPTIONS = {
   name: rule.string,

@@ -34,7 +34,7 @@ pub struct ContractInput {
 
 type Check = fn(&mut dyn Engine, &ContractInput) -> Result<(), String>;
 
-const CHECKS: [(&str, Check); 15] = [
+const CHECKS: [(&str, Check); 16] = [
     ("limits agree with each other", limits_agree),
     ("a step samples the runs that asked and no others", samples_what_was_asked),
     ("a prompt in stretches equals a whole one", chunks_equal_whole),
@@ -50,6 +50,7 @@ const CHECKS: [(&str, Check); 15] = [
     ("a run of an unknown sequence is an error", unknown_run_is_an_error),
     ("a grammar is followed or refused", grammar_is_followed_or_refused),
     ("log probabilities come when asked for", logprobs_when_asked),
+    ("candidates are weighed or refused", candidates_are_weighed_or_refused),
 ];
 
 /// Runs every check, each on an engine of its own.
@@ -132,7 +133,7 @@ fn can_choose(engine: &dyn Engine, option: &str) -> bool {
 }
 
 fn opening<'a>(sampling: &'a Sampling, prompt: &'a [Token], logprobs: Option<u32>) -> Opening<'a> {
-    Opening { sampling, prompt, logprobs, max_tokens: None, native: None }
+    Opening { sampling, prompt, logprobs, candidates: &[], max_tokens: None, native: None }
 }
 
 /// Opens a sequence, with the log probabilities that tell a near tie where the engine has them.
@@ -577,6 +578,28 @@ fn logprobs_when_asked(engine: &mut dyn Engine, input: &ContractInput) -> Result
         let made = compute(engine, sequence, prompt, 0, most)?;
         engine.release(sequence);
         check_logprob(&made, asked).map_err(|why| format!("asked for {asked:?}: {why}"))?;
+    }
+    Ok(())
+}
+
+fn candidates_are_weighed_or_refused(engine: &mut dyn Engine, input: &ContractInput) -> Result<(), String> {
+    let prompt = input.prompts.first().ok_or("no prompt")?;
+    let sampling = greedy(engine)?;
+    let candidates = prompt.get(..2).unwrap_or_default();
+    let id = SequenceId(1);
+    match engine.open(id, Opening { candidates, ..opening(&sampling, prompt, None) }) {
+        Ok(()) => {}
+        Err(error) if error.code == ErrorCode::Unsupported => return Ok(()),
+        Err(error) => return Err(error.to_string()),
+    }
+    let most = engine.limits().batch as usize;
+    let made = compute(engine, id, prompt, 0, most)?;
+    engine.release(id);
+    let logprob = made.logprob.ok_or("a token without log probabilities")?;
+    let tokens: Vec<Token> = logprob.top.iter().map(|one| one.token).collect();
+    let best = logprob.top.iter().map(|one| one.logprob).fold(f32::NEG_INFINITY, f32::max);
+    if tokens != candidates || made.end || made.token != logprob.token || best != logprob.logprob {
+        return Err(format!("candidates {candidates:?} were weighed as {logprob:?}"));
     }
     Ok(())
 }

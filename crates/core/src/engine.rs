@@ -149,6 +149,9 @@ pub struct Opening<'a> {
     pub prompt: &'a [Token],
     /// How many alternatives to report with each log probability, if any are wanted.
     pub logprobs: Option<u32>,
+    /// If there are any, nothing is sampled: the next token is the likeliest of these, with the log
+    /// probabilities of all of them, in this order, as its `top`. An engine that cannot refuses to open.
+    pub candidates: &'a [Token],
     /// Most tokens of the answer. The scheduler ends it there; an engine may plan for it.
     pub max_tokens: Option<u32>,
     /// What to read in place of the prompt's tokens, and what else this engine alone knows.

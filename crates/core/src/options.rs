@@ -273,6 +273,7 @@ impl GenerateOptions {
             max_tokens: self.max_tokens.map(|n| integer("max_tokens", Some(n), 0)).transpose()?,
             choices: integer("n", self.n, 1)?,
             logprobs,
+            candidates: Vec::new(),
             priority: number("priority", self.priority, 0.0)? as i32,
             timeout: self.timeout_ms.map(|ms| milliseconds("timeout_ms", ms)).transpose()?,
             reader_timeout: milliseconds("reader_timeout_ms", self.reader_timeout_ms.unwrap_or(60_000.0))?,

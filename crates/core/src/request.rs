@@ -34,6 +34,9 @@ pub struct Request {
     pub choices: u32,
     /// `Some(k)`: report each token's log probability and the `k` most likely ones.
     pub logprobs: Option<u32>,
+    /// Tokens to weigh against each other instead of answering; empty for an answer. See
+    /// [`Opening::candidates`](crate::Opening::candidates).
+    pub candidates: Vec<Token>,
     /// Higher runs earlier.
     pub priority: i32,
     /// Ends `deadline-exceeded` this long after the call.

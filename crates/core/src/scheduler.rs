@@ -479,6 +479,7 @@ fn open(sequence: &mut Sequence, engine: &mut dyn Engine) -> Result<(), Error> {
         sampling: &sampling,
         prompt: &request.prompt,
         logprobs: request.logprobs,
+        candidates: &request.candidates,
         max_tokens: request.max_tokens,
         native: request.native.as_deref(),
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use llama_cpp_sys_2 as sys;
 use rkllmjs_core::{
     AbortSwitch, Adapters, Batch, Engine, Error, ErrorCode, Limits, Opening, OptionSupport, Run, Sampled,
-    SequenceId, Sink, Special, StepOutcome, Token, Tokenizer,
+    SequenceId, Sink, Special, StepOutcome, Token, TokenLogprob, Tokenizer,
 };
 
 use crate::adapter::Adapter;
@@ -68,6 +68,8 @@ impl std::fmt::Debug for EngineOptions {
 struct Open {
     sampler: SequenceSampler,
     logprobs: Option<u32>,
+    /// Tokens to weigh instead of sampling, if there are any.
+    candidates: Vec<Token>,
     /// Its sequence id in llama.cpp, while it has cache.
     slot: Option<i32>,
 }
@@ -249,6 +251,16 @@ impl LlamaEngine {
         let Some(context) = &mut self.context else { return Ok(()) };
         let logits = context.logits(index, vocabulary)?;
         let Some(open) = self.open.get_mut(&sequence) else { return Ok(()) };
+        if !open.candidates.is_empty() {
+            match TokenLogprob::among(logits, &open.candidates) {
+                Some(chosen) => {
+                    let token = chosen.token;
+                    sink.token(sequence, Sampled { token, bytes: &[], end: false, logprob: Some(chosen) });
+                }
+                None => sink.failed(sequence, no_numbers()),
+            }
+            return Ok(());
+        }
         let token = match open.sampler.sample(logits, &mut self.candidates) {
             Ok(token) => token,
             Err(error) => {
@@ -276,18 +288,18 @@ impl Engine for LlamaEngine {
     fn open(&mut self, sequence: SequenceId, opening: Opening<'_>) -> Result<(), Error> {
         self.log_from_this_thread();
         self.context()?;
-        let Opening { sampling, prompt, logprobs, native, .. } = opening;
+        let Opening { sampling, prompt, logprobs, candidates, native, .. } = opening;
         if native.is_some() {
             return Err(Error::unsupported("prompt", "must be text or tokens for this engine"));
         }
         let vocabulary = self.model.vocabulary_size();
-        if let Some(wrong) = prompt.iter().find(|&&token| token >= vocabulary) {
+        if let Some(wrong) = prompt.iter().chain(candidates).find(|&&token| token >= vocabulary) {
             let message =
                 format!("has token {wrong}; the vocabulary ends at {}", vocabulary.saturating_sub(1));
             return Err(Error::option("prompt", message));
         }
         let sampler = SequenceSampler::new(&self.model, sampling, prompt)?;
-        self.open.insert(sequence, Open { sampler, logprobs, slot: None });
+        self.open.insert(sequence, Open { sampler, logprobs, candidates: candidates.to_vec(), slot: None });
         Ok(())
     }
 
@@ -368,6 +380,10 @@ impl Engine for LlamaEngine {
         }
         self.adapters.remove(name).is_some()
     }
+}
+
+fn no_numbers() -> Error {
+    Error::new(ErrorCode::EngineFailed, "the model computed no numbers: its weights may be damaged")
 }
 
 fn unknown_adapter(name: &str, loaded: &BTreeMap<String, Adapter>) -> Error {

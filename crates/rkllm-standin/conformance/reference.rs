@@ -76,7 +76,14 @@ pub(crate) fn answer(text: &str, most: usize) -> Answer {
 }
 
 fn open(engine: &mut LlamaEngine, sequence: SequenceId, sampling: &Sampling, prompt: &[Token]) {
-    let opening = rkllmjs_core::Opening { sampling, prompt, logprobs: None, max_tokens: None, native: None };
+    let opening = rkllmjs_core::Opening {
+        sampling,
+        prompt,
+        logprobs: None,
+        candidates: &[],
+        max_tokens: None,
+        native: None,
+    };
     engine.open(sequence, opening).expect("it opens");
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rkllmjs_core::{
     AbortSwitch, Adapters, Batch, ClearCache, Engine, Error, ErrorCode, History, Limits, NativeCall,
     NativeContent, NativeInput, NativeReply, Opening, Run, Sampled, SequenceId, Sink, Special, StepOutcome,
-    Token, Tokenizer,
+    Token, TokenLogprob, Tokenizer,
 };
 
 use crate::library::{Abi, Library};
@@ -24,6 +24,9 @@ const SILENCE_BETWEEN_MOST: Duration = Duration::from_secs(60);
 
 /// What stands for the token that ended an answer: most runtimes do not say which one it was.
 const UNKNOWN_END: Token = 0;
+
+/// Why a run for numbers may bring none.
+const NO_NUMBERS: &str = "gave no numbers: the model may not be converted for this";
 
 /// How an engine over the runtime is set up. Numbers must have been checked.
 #[derive(Clone)]
@@ -48,6 +51,8 @@ impl std::fmt::Debug for EngineOptions {
 struct Open {
     sampling: HandleSampling,
     native: Option<NativeInput>,
+    /// Tokens to weigh instead of answering, if there are any.
+    candidates: Vec<Token>,
     /// Tokens of its prompt.
     prompt: usize,
     /// Most tokens of its answer.
@@ -69,6 +74,30 @@ impl Open {
             native.content == NativeContent::Tokens && native.history == History::Forget
         };
         self.native.as_ref().is_none_or(plain)
+    }
+}
+
+/// How long to wait for the runtime.
+#[derive(Debug)]
+struct Patience {
+    /// What it may be silent.
+    silence: Duration,
+    /// What is left to the request.
+    left: Option<Duration>,
+}
+
+impl Patience {
+    const fn new(silence: Duration, left: Option<Duration>) -> Self {
+        Self { silence, left }
+    }
+
+    fn most(&self) -> Duration {
+        self.left.unwrap_or(self.silence).min(self.silence)
+    }
+
+    /// Whether the request is out of time before the silence is too long.
+    fn is_out_of_time(&self) -> bool {
+        self.left.is_some_and(|left| left < self.silence)
     }
 }
 
@@ -203,12 +232,13 @@ impl RkllmEngine {
         let adapter = self.adapter(adapters)?;
         self.change_adapter(adapters)?;
         let open = self.open.get(&sequence).ok_or_else(|| unknown(sequence))?;
+        let weighs = !open.candidates.is_empty();
         if !open.is_resumable() && open.tokens.len() > open.prompt {
             let message = "the answer was interrupted, and the NPU runtime can only take up again what it was \
                            given as tokens";
             return Err(Error::new(ErrorCode::Unavailable, message));
         }
-        if !self.session.is_cache_known() {
+        if weighs || !self.session.is_cache_known() {
             self.cached.clear();
         }
         let native = open.native.clone().unwrap_or_default();
@@ -226,7 +256,7 @@ impl RkllmEngine {
             content,
             role: native.role.as_deref().map(|role| c_string("role", role)).transpose()?,
             thinking: native.thinking,
-            mode: Mode::Generate,
+            mode: if weighs { Mode::LastLogits } else { Mode::Generate },
             save_cache: native.save_cache.as_deref().map(|path| c_path("prompt_cache", path)).transpose()?,
             adapter,
             sampling: if self.per_run_sampling { open.sampling } else { self.handle_sampling },
@@ -255,32 +285,10 @@ impl RkllmEngine {
         time_left: Option<Duration>,
         sink: &mut dyn Sink,
     ) -> Result<StepOutcome, Error> {
-        let switch = &self.switch;
         let is_reading = self.active.is_none_or(|active| active.sequence != sequence);
-        let silence = if is_reading { SILENCE_MOST } else { SILENCE_BETWEEN_MOST };
-        let is_out_of_time = time_left.is_some_and(|left| left < silence);
-        let most = time_left.unwrap_or(silence).min(silence);
-        let wait = Wait { most, give_up: &|| switch.is_thrown() };
-        match self.session.next(&wait) {
-            Some(Event::Token { token, text }) => {
-                let token = Token::try_from(token).unwrap_or(0);
-                self.cached.push(token);
-                let length = self.open.get(&sequence).map_or(0, |open| open.tokens.len());
-                self.active = Some(Active { sequence, length });
-                let Some(tokenizer) = &self.tokenizer else {
-                    sink.token(sequence, Sampled { token, bytes: &text, end: false, logprob: None });
-                    return Ok(StepOutcome::Done);
-                };
-                let end = tokenizer.is_end(token) && !self.limits.options.defaults.ignore_end;
-                if end {
-                    // Some runtimes give the token that ends an answer before they say that it has ended.
-                    self.active = None;
-                    self.session.drain();
-                }
-                let bytes = tokenizer.piece(token, Special::default());
-                let token = if end { UNKNOWN_END } else { token };
-                sink.token(sequence, Sampled { token, bytes: &bytes, end, logprob: None });
-            }
+        let patience = Patience::new(if is_reading { SILENCE_MOST } else { SILENCE_BETWEEN_MOST }, time_left);
+        match self.next(&patience) {
+            Some(Event::Token { token, text }) => self.give(sequence, token, &text, sink),
             Some(Event::Finished(perf)) => {
                 self.active = None;
                 // What is left of the run is the saving of its cache.
@@ -292,6 +300,81 @@ impl RkllmEngine {
                 self.active = None;
                 sink.token(sequence, Sampled { token: UNKNOWN_END, bytes: &[], end: true, logprob: None });
             }
+            other => return self.fail(sequence, other, &patience, sink),
+        }
+        Ok(StepOutcome::Done)
+    }
+
+    /// Waits for the logits that were asked for and weighs the candidates of the sequence by them.
+    fn weigh(
+        &mut self,
+        sequence: SequenceId,
+        time_left: Option<Duration>,
+        sink: &mut dyn Sink,
+    ) -> Result<StepOutcome, Error> {
+        // What a run for logits leaves in the cache is not known.
+        self.cached.clear();
+        let patience = Patience::new(SILENCE_MOST, time_left);
+        match self.next(&patience) {
+            Some(Event::Numbers(Floats { values, .. })) => {
+                self.session.drain();
+                let candidates = self.open.get(&sequence).map_or(&[][..], |open| &open.candidates);
+                match TokenLogprob::among(&values, candidates) {
+                    Some(chosen) => {
+                        let token = chosen.token;
+                        sink.token(
+                            sequence,
+                            Sampled { token, bytes: &[], end: false, logprob: Some(chosen) },
+                        );
+                    }
+                    None => sink.failed(sequence, failed("gave logits of another vocabulary, or no numbers")),
+                }
+                Ok(StepOutcome::Done)
+            }
+            Some(Event::Finished(_) | Event::Returned(0)) => {
+                self.session.drain();
+                sink.failed(sequence, failed(NO_NUMBERS));
+                Ok(StepOutcome::Done)
+            }
+            other => self.fail(sequence, other, &patience, sink),
+        }
+    }
+
+    fn next(&self, patience: &Patience) -> Option<Event> {
+        let switch = &self.switch;
+        self.session.next(&Wait { most: patience.most(), give_up: &|| switch.is_thrown() })
+    }
+
+    /// Hands over a token of the run under way.
+    fn give(&mut self, sequence: SequenceId, token: i32, text: &[u8], sink: &mut dyn Sink) {
+        let token = Token::try_from(token).unwrap_or(0);
+        self.cached.push(token);
+        let length = self.open.get(&sequence).map_or(0, |open| open.tokens.len());
+        self.active = Some(Active { sequence, length });
+        let Some(tokenizer) = &self.tokenizer else {
+            sink.token(sequence, Sampled { token, bytes: text, end: false, logprob: None });
+            return;
+        };
+        let end = tokenizer.is_end(token) && !self.limits.options.defaults.ignore_end;
+        if end {
+            // Some runtimes give the token that ends an answer before they say that it has ended.
+            self.active = None;
+            self.session.drain();
+        }
+        let bytes = tokenizer.piece(token, Special::default());
+        let token = if end { UNKNOWN_END } else { token };
+        sink.token(sequence, Sampled { token, bytes: &bytes, end, logprob: None });
+    }
+
+    /// What follows from an event that was not waited for, or from none.
+    fn fail(
+        &mut self,
+        sequence: SequenceId,
+        event: Option<Event>,
+        patience: &Patience,
+        sink: &mut dyn Sink,
+    ) -> Result<StepOutcome, Error> {
+        match event {
             Some(Event::Failed) => {
                 self.stop()?;
                 sink.failed(sequence, failed("reports an error in the middle of the answer"));
@@ -301,11 +384,11 @@ impl RkllmEngine {
                 self.cached.clear();
                 sink.failed(sequence, failed(&format!("refuses the prompt (status {status})")));
             }
-            Some(Event::Numbers(_)) => {
+            Some(Event::Numbers(_) | Event::Token { .. } | Event::Finished(_)) => {
                 self.stop()?;
-                sink.failed(sequence, failed("gave numbers instead of a token"));
+                sink.failed(sequence, failed("gave something else than it was asked for"));
             }
-            None if self.switch.is_thrown() || is_out_of_time => {
+            None if self.switch.is_thrown() || patience.is_out_of_time() => {
                 self.stop()?;
                 self.cached.clear();
                 return Ok(StepOutcome::Aborted);
@@ -313,7 +396,7 @@ impl RkllmEngine {
             None => {
                 self.stop()?;
                 self.cached.clear();
-                let silent = format!("has said nothing for {} s", silence.as_secs());
+                let silent = format!("has said nothing for {} s", patience.silence.as_secs());
                 sink.failed(sequence, failed(&silent));
             }
         }
@@ -372,7 +455,7 @@ impl RkllmEngine {
                 None => return self.stop().and(Err(failed("does not answer"))),
             }
         }
-        numbers.ok_or_else(|| failed("gave no numbers: the model may not be converted for this"))
+        numbers.ok_or_else(|| failed(NO_NUMBERS))
     }
 
     /// The hidden state of the last token of `input`.
@@ -407,7 +490,9 @@ impl Engine for RkllmEngine {
         let native = opening.native.cloned();
         let prompt = opening.prompt.len();
         let max_tokens = opening.max_tokens;
-        self.open.insert(sequence, Open { sampling, native, prompt, max_tokens, tokens: Vec::new() });
+        let candidates = opening.candidates.to_vec();
+        let open = Open { sampling, native, candidates, prompt, max_tokens, tokens: Vec::new() };
+        self.open.insert(sequence, open);
         Ok(())
     }
 
@@ -422,6 +507,7 @@ impl Engine for RkllmEngine {
         let open = self.open.get_mut(&run.sequence).ok_or_else(|| unknown(run.sequence))?;
         open.tokens.truncate(run.start as usize);
         open.tokens.extend_from_slice(run.tokens);
+        let weighs = !open.candidates.is_empty();
         if !run.sample {
             // The runtime reads a prompt in one piece, when its answer is wanted.
             return Ok(StepOutcome::Done);
@@ -435,7 +521,11 @@ impl Engine for RkllmEngine {
             sink.failed(run.sequence, error);
             return Ok(StepOutcome::Done);
         }
-        let outcome = self.take(run.sequence, batch.time_left, sink);
+        let outcome = if weighs {
+            self.weigh(run.sequence, batch.time_left, sink)
+        } else {
+            self.take(run.sequence, batch.time_left, sink)
+        };
         if let (Ok(StepOutcome::Aborted), Some(open)) = (&outcome, self.open.get_mut(&run.sequence)) {
             open.tokens.truncate(run.start as usize);
         }

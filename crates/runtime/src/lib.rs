@@ -16,6 +16,7 @@ mod npu_status;
 mod plan;
 mod prepare;
 mod registry;
+mod rerank;
 
 pub use diagnose::{Question, diagnose};
 pub use inspect::inspect;
@@ -26,4 +27,5 @@ pub use machine::{Machine, machine};
 pub use model::{Model, PromptInput};
 pub use npu_status::npu_status;
 pub use registry::{shutdown, wait_for_loads};
+pub use rerank::{Ranking, RerankInput};
 pub use rkllmjs_llama::{LogLevel, LogSink, system_info};

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use rkllmjs_chat::{ChatTemplate, Messages, RenderOptions};
@@ -64,6 +64,8 @@ pub(crate) struct Parts {
     /// Refuses an adapter (the first path) that does not fit the model (the second).
     pub(crate) check_adapter: fn(&Path, &Path) -> Result<(), Error>,
     pub(crate) template: Option<String>,
+    /// Why the model cannot say yes or no to documents, if it cannot.
+    pub(crate) rerank_refusal: Option<Error>,
     pub(crate) prepare: Prepare,
     pub(crate) path: PathBuf,
     pub(crate) info: Value,
@@ -95,6 +97,15 @@ pub struct Model {
     inner: Arc<Inner>,
 }
 
+/// Reaches a model for as long as somebody else holds it.
+pub(crate) struct WeakModel(Weak<Inner>);
+
+impl WeakModel {
+    pub(crate) fn upgrade(&self) -> Option<Model> {
+        self.0.upgrade().map(|inner| Model { inner })
+    }
+}
+
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Model").field("path", &self.inner.parts.path).finish_non_exhaustive()
@@ -113,6 +124,22 @@ impl Model {
     pub(crate) fn new(parts: Parts) -> Self {
         let inner = Inner { parts, parsed_template: OnceLock::new(), adapters: Mutex::default() };
         Self { inner: Arc::new(inner) }
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakModel {
+        WeakModel(Arc::downgrade(&self.inner))
+    }
+
+    pub(crate) fn handle(&self) -> &ModelHandle {
+        &self.inner.parts.handle
+    }
+
+    pub(crate) fn prepare(&self) -> &Prepare {
+        &self.inner.parts.prepare
+    }
+
+    pub(crate) fn rerank_refusal(&self) -> Option<&Error> {
+        self.inner.parts.rerank_refusal.as_ref()
     }
 
     /// Starts an answer. `notify` is called from other threads when there is something new to take.
@@ -224,7 +251,7 @@ impl Model {
         self.inner.adapters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tokenizer(&self) -> Result<Arc<dyn Tokenizer>, Error> {
+    pub(crate) fn tokenizer(&self) -> Result<Arc<dyn Tokenizer>, Error> {
         match &*self.vocabulary() {
             Vocabulary::Known(tokenizer) => Ok(Arc::clone(tokenizer)),
             Vocabulary::InEngine => Err(Error::new(
@@ -236,7 +263,7 @@ impl Model {
         }
     }
 
-    fn template(&self) -> Result<&ChatTemplate, Error> {
+    pub(crate) fn template(&self) -> Result<&ChatTemplate, Error> {
         let parse = || {
             let source = self.inner.parts.template.as_deref().ok_or_else(|| {
                 let message = "has no default: the model file brings no chat template; pass one when loading, or \
@@ -467,7 +494,7 @@ fn embed_groups(
     });
 }
 
-fn closed() -> Error {
+pub(crate) fn closed() -> Error {
     Error::new(ErrorCode::Closed, "the model is closed")
 }
 

@@ -209,6 +209,9 @@ impl Engine for ScriptedEngine {
         if opening.sampling.grammar.is_some() {
             return Err(Error::unsupported("grammar", "is not something this engine can follow"));
         }
+        if !opening.candidates.is_empty() {
+            return Err(Error::new(ErrorCode::Unsupported, "this engine has no log probabilities"));
+        }
         let known = Known { tokens: opening.prompt.to_vec(), ..Known::default() };
         if self.known.insert(sequence, known).is_some() {
             self.recorded().breaches.push(format!("sequence {} was opened twice", sequence.0));

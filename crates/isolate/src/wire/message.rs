@@ -76,6 +76,7 @@ pub(crate) struct OpenMessage<'a> {
     sampling: Cow<'a, Sampling>,
     prompt: Cow<'a, [Token]>,
     logprobs: Option<u32>,
+    candidates: Cow<'a, [Token]>,
     max_tokens: Option<u32>,
     native: Option<Cow<'a, NativeInput>>,
 }
@@ -87,6 +88,7 @@ impl<'a> OpenMessage<'a> {
             sampling: Cow::Borrowed(opening.sampling),
             prompt: Cow::Borrowed(opening.prompt),
             logprobs: opening.logprobs,
+            candidates: Cow::Borrowed(opening.candidates),
             max_tokens: opening.max_tokens,
             native: opening.native.map(Cow::Borrowed),
         }
@@ -102,6 +104,7 @@ impl<'a> OpenMessage<'a> {
             sampling: &self.sampling,
             prompt: &self.prompt,
             logprobs: self.logprobs,
+            candidates: &self.candidates,
             max_tokens: self.max_tokens,
             native: self.native.as_deref(),
         }
@@ -113,6 +116,7 @@ impl<'a> OpenMessage<'a> {
             sampling: Cow::Owned(self.sampling.into_owned()),
             prompt: Cow::Owned(self.prompt.into_owned()),
             logprobs: self.logprobs,
+            candidates: Cow::Owned(self.candidates.into_owned()),
             max_tokens: self.max_tokens,
             native: self.native.map(|native| Cow::Owned(native.into_owned())),
         }

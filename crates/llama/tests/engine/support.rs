@@ -152,6 +152,7 @@ impl Bench {
             sampling: &request.sampling,
             prompt,
             logprobs: request.logprobs,
+            candidates: &[],
             max_tokens: request.max_tokens,
             native: None,
         };

@@ -13,6 +13,8 @@ use super::request::Mode;
 const CONTINUE: c_int = 0;
 /// End the run and keep the cache.
 const PAUSE: c_int = 1;
+/// Go on, and free the numbers that were shown. Only 1.3 knows it.
+const RELEASE: c_int = 2;
 /// Longest text of one token that is believed.
 const TEXT_BYTES_MAX: usize = 1 << 16;
 /// Most numbers of one result that are believed: 16 K rows of a vocabulary of 256 K would be 16 GB.
@@ -24,6 +26,8 @@ pub(crate) struct RunContext {
     pub(crate) exchange: Arc<Exchange>,
     /// Which fields of a result mean something.
     pub(crate) mode: Mode,
+    /// Whether the runtime can be told to free numbers; it keeps them otherwise until it has others.
+    pub(crate) releases: bool,
 }
 
 /// The runtime's callback. `userdata` is the run's [`RunContext`].
@@ -47,6 +51,7 @@ pub(crate) unsafe extern "C" fn on_result(
     }));
     match answered {
         Ok(Answer::Continue) => CONTINUE,
+        Ok(Answer::Release) => RELEASE,
         // A panic must not reach the runtime; the run ends and says so by its silence.
         Ok(Answer::Pause) | Err(_) => PAUSE,
     }
@@ -80,12 +85,12 @@ fn given(context: &RunContext, result: &sys::rkllm12_result) -> Answer {
         Mode::Generate => return context.exchange.token(result.token_id, text(result)),
         Mode::HiddenStates => floats(hidden.hidden_states, hidden.num_tokens, hidden.embd_size),
         Mode::Logits => floats(logits.logits, logits.num_tokens, logits.vocab_size),
+        Mode::LastLogits => last_row(logits.logits, logits.num_tokens, logits.vocab_size),
     };
     // The runtime also calls without any numbers before it has them.
-    if let Some(numbers) = numbers {
-        context.exchange.tell(Event::Numbers(numbers));
-    }
-    Answer::Continue
+    let Some(numbers) = numbers else { return Answer::Continue };
+    context.exchange.tell(Event::Numbers(numbers));
+    if context.releases { Answer::Release } else { Answer::Continue }
 }
 
 /// The text of a token, without its NUL; empty while a character is incomplete.
@@ -97,6 +102,18 @@ fn text(result: &sys::rkllm12_result) -> Vec<u8> {
     let length = unsafe { libc::strnlen(result.text, TEXT_BYTES_MAX) };
     // SAFETY: that many bytes were just read.
     unsafe { std::slice::from_raw_parts(result.text.cast::<u8>(), length) }.to_vec()
+}
+
+/// The last of `rows` rows, without a copy of the others.
+fn last_row(values: *const f32, rows: c_int, row: c_int) -> Option<Floats> {
+    let (before, length) = (usize::try_from(rows.checked_sub(1)?).ok()?, usize::try_from(row).ok()?);
+    before.checked_mul(length).filter(|&start| start <= isize::MAX as usize / size_of::<f32>())?;
+    if values.is_null() {
+        return None;
+    }
+    // SAFETY: the runtime says that it holds `rows` rows of `row` numbers, and this is where the last begins.
+    let last = unsafe { values.add(before * length) };
+    floats(last, 1, row)
 }
 
 fn floats(values: *const f32, rows: c_int, row: c_int) -> Option<Floats> {

@@ -48,6 +48,8 @@ pub(crate) enum Event {
 pub(crate) enum Answer {
     Continue,
     Pause,
+    /// Go on; the numbers that were shown are of no use any more.
+    Release,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -43,4 +43,6 @@ pub(crate) enum Mode {
     HiddenStates,
     /// The logits after every token of the prompt.
     Logits,
+    /// The logits after its last token alone: all of them would fill the memory.
+    LastLogits,
 }

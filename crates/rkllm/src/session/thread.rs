@@ -12,7 +12,7 @@ use super::callback::RunContext;
 use super::exchange::{Event, Exchange};
 use super::request::{Content, RunRequest};
 use super::settings::SessionSettings;
-use crate::library::Library;
+use crate::library::{Abi, Library};
 
 /// Two opens at once are undefined in the runtime, so all of this process take turns.
 static OPENING: Mutex<()> = Mutex::new(());
@@ -297,7 +297,11 @@ impl Handle {
     }
 
     fn run(&mut self, mut request: RunRequest, exchange: &Arc<Exchange>) -> c_int {
-        let context = RunContext { exchange: Arc::clone(exchange), mode: request.mode };
+        let context = RunContext {
+            exchange: Arc::clone(exchange),
+            mode: request.mode,
+            releases: self.library.abi == Abi::V13,
+        };
         let userdata = (&raw const context).cast_mut().cast::<c_void>();
         // SAFETY: the handle is alive and idle, since this thread alone runs it; the context outlives the run.
         unsafe { abi::run(&self.library.symbols, self.raw, &mut request, userdata) }

@@ -55,6 +55,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
         vocabulary: Mutex::new(Vocabulary::Known(tokenizer)),
         default_max_tokens: None,
         check_adapter: file::check_adapter,
+        rerank_refusal: rerank_refusal(options, &facts),
         template,
         handle,
     }))
@@ -103,6 +104,21 @@ fn engine(
 
 fn only_reads(options: &LoadOptions, facts: &gguf::Facts<'_>) -> bool {
     facts.is_encoder_only || options.embedding == Some(true)
+}
+
+/// Documents are ranked by what a model says of them, so it must be able to say something.
+fn rerank_refusal(options: &LoadOptions, facts: &gguf::Facts<'_>) -> Option<Error> {
+    if !only_reads(options, facts) {
+        return None;
+    }
+    let message = if facts.pooling == Some(gguf::Pooling::Rank) {
+        "this model ranks with a head of its own (pooling type rank), which is not read yet; rerank with a model \
+         that chats, such as Qwen3-Reranker or any instruct model"
+    } else {
+        "this model only reads, and documents are ranked by the yes or no a model says; rerank with one that \
+         chats, loaded without embedding: true, or compare the vectors of embed()"
+    };
+    Some(Error::new(ErrorCode::Unsupported, message))
 }
 
 fn load_weights(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<Arc<llama::Model>, Error> {

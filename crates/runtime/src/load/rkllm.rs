@@ -112,6 +112,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
         template,
         default_max_tokens,
         check_adapter,
+        rerank_refusal: None,
         handle,
     }))
 }

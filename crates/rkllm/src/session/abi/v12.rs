@@ -102,7 +102,7 @@ pub(super) fn mode(mode: Mode) -> sys::rkllm_infer_mode {
     match mode {
         Mode::Generate => sys::RKLLM_INFER_GENERATE,
         Mode::HiddenStates => sys::RKLLM_INFER_GET_LAST_HIDDEN_LAYER,
-        Mode::Logits => sys::RKLLM_INFER_GET_LOGITS,
+        Mode::Logits | Mode::LastLogits => sys::RKLLM_INFER_GET_LOGITS,
     }
 }
 
