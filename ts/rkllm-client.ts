@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events'
+import { resolve } from 'node:path'
 
 import { checkOptions } from './check-options.js'
 import { invalidRequest, RkllmError } from './error.js'
@@ -101,9 +102,14 @@ export class RKLLMClient extends Model {
     return this.begun(Generation.of(new GenerationRun(prepare, (result) => result)))
   }
 
-  /** Loads a prompt cache that {@link generate} has saved with `promptCache`. */
+  /**
+   * Loads a prompt cache that {@link generate} has saved with `promptCache`.
+   *
+   * The file `<path>.rkllmjs.json`, written beside it, tells whether it is of this model, chat template, adapter
+   * and version of the runtime; otherwise this rejects with `model-invalid`, and `details.part` is what differs.
+   */
   async loadPromptCache(path: FilePath): Promise<void> {
-    await this.#call({ call: 'load-prompt-cache', path: toPath(path) })
+    await this.#call({ call: 'load-prompt-cache', path: resolve(toPath(path)) })
   }
 
   /** Forgets the loaded prompt cache. */
@@ -210,7 +216,7 @@ export class RKLLMClient extends Model {
     if (role !== undefined) extras.role = role
     if (enableThinking !== undefined) extras.thinking = enableThinking
     if (keepHistory !== undefined) extras.keepHistory = keepHistory
-    if (promptCache !== undefined) extras.saveCache = toPath(promptCache.save)
+    if (promptCache !== undefined) extras.saveCache = resolve(toPath(promptCache.save, 'promptCache.save'))
     if (typeof prompt === 'string') extras.text = prompt
     else if (prompt instanceof Float32Array) extras.embeddings = prompt
     const tokens = typeof prompt === 'string' || prompt instanceof Float32Array ? NO_TOKENS : toTokens('prompt', prompt)

@@ -76,7 +76,7 @@ impl ModelFile {
             embed_flash: true,
             cpu_mask: 1,
         };
-        let options = EngineOptions { session, embedding_length: None, tokenizer };
+        let options = EngineOptions { session, embedding_length: None, tokenizer, chat_template: None };
         RkllmEngine::new(library(), options).expect("an engine")
     }
 

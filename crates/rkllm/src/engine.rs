@@ -1,17 +1,18 @@
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rkllmjs_core::{
-    AbortSwitch, Adapters, Batch, ClearCache, Engine, Error, ErrorCode, History, Limits, NativeCall,
+    AbortSwitch, Adapters, Batch, ClearCache, Detail, Engine, Error, ErrorCode, History, Limits, NativeCall,
     NativeContent, NativeInput, NativeReply, Opening, Run, Sampled, SequenceId, Sink, Special, StepOutcome,
     Token, TokenLogprob, Tokenizer,
 };
 
 use crate::library::{Abi, Library};
+use crate::prompt_cache::{self, Fingerprint, Origin, Saving, of_file, of_texts};
 use crate::sampling::{handle_sampling, option_support};
 use crate::session::{
     Content, Event, Exchange, Floats, HandleSampling, Mode, Perf, RunRequest, Session, SessionSettings, Wait,
@@ -38,6 +39,8 @@ pub struct EngineOptions {
     /// The model's vocabulary, where it is known. Text is then put together from it: the runtime keeps the
     /// bytes of an incomplete character to itself, and loses them when an answer is interrupted there.
     pub tokenizer: Option<Arc<dyn Tokenizer>>,
+    /// The model's chat template, if one is used: prompt caches are bound to it.
+    pub chat_template: Option<String>,
 }
 
 impl std::fmt::Debug for EngineOptions {
@@ -114,6 +117,29 @@ struct Active {
 struct LoadedAdapter {
     name: CString,
     scale: f32,
+    fingerprint: Fingerprint,
+}
+
+/// What decides how a conversation becomes a prompt.
+#[derive(Debug, Default)]
+struct Templates {
+    model: Option<String>,
+    /// What the runtime's own was told.
+    runtime: Option<[String; 3]>,
+    tools: Option<[String; 3]>,
+}
+
+impl Templates {
+    fn fingerprint(&self) -> Fingerprint {
+        let told = [&self.runtime, &self.tools].into_iter().flatten().flatten();
+        of_texts(self.model.as_deref().into_iter().chain(told.map(String::as_str)))
+    }
+}
+
+/// A prompt cache that the runtime has loaded, and under which adapter it was made.
+#[derive(Debug)]
+struct LoadedCache {
+    adapter: Option<Fingerprint>,
 }
 
 /// The NPU's runtime behind the [`Engine`] trait: one sequence at a time, which it samples itself.
@@ -130,6 +156,13 @@ pub struct RkllmEngine {
     cached: Vec<Token>,
     adapters: BTreeMap<String, LoadedAdapter>,
     active_adapter: Option<String>,
+    model_fingerprint: Fingerprint,
+    templates: Templates,
+    runtime_version: Option<String>,
+    /// The cache that is being saved.
+    saving: Option<Saving>,
+    /// The prompt cache that the runtime has loaded.
+    prompt_cache: Option<LoadedCache>,
     switch: AbortSwitch,
 }
 
@@ -146,7 +179,9 @@ impl RkllmEngine {
     ///
     /// `model-invalid` if the runtime refuses the file.
     pub fn new(library: &'static Library, options: EngineOptions) -> Result<Self, Error> {
-        let EngineOptions { session: settings, embedding_length, tokenizer } = options;
+        let EngineOptions { session: settings, embedding_length, tokenizer, chat_template } = options;
+        let model_path = Path::new(OsStr::from_bytes(settings.model_path.as_bytes()));
+        let model_fingerprint = fingerprint(model_path)?;
         let exchange = Arc::new(Exchange::default());
         let waker = Arc::clone(&exchange);
         let per_run_sampling = library.abi == Abi::V13;
@@ -172,6 +207,11 @@ impl RkllmEngine {
             cached: Vec::new(),
             adapters: BTreeMap::new(),
             active_adapter: None,
+            model_fingerprint,
+            templates: Templates { model: chat_template, ..Templates::default() },
+            runtime_version: library.version.map(|version| version.to_string()),
+            saving: None,
+            prompt_cache: None,
             switch: AbortSwitch::waking(move || waker.wake()),
         })
     }
@@ -208,6 +248,57 @@ impl RkllmEngine {
         }
     }
 
+    fn adapter_fingerprint(&self, wanted: &Adapters) -> Option<Fingerprint> {
+        let (name, _) = wanted.first()?;
+        self.adapters.get(name).map(|adapter| adapter.fingerprint.clone())
+    }
+
+    /// What a cache that is saved under `adapters` belongs to.
+    fn origin(&self, adapters: &Adapters) -> Origin {
+        Origin {
+            model: self.model_fingerprint.clone(),
+            template: self.templates.fingerprint(),
+            runtime: self.runtime_version.clone(),
+            adapter: self.adapter_fingerprint(adapters),
+        }
+    }
+
+    /// Refuses a run for which the loaded prompt cache would be wrong: the runtime would use it all the same.
+    fn check_prompt_cache(&self, adapters: &Adapters) -> Result<(), Error> {
+        match &self.prompt_cache {
+            Some(cache) if cache.adapter != self.adapter_fingerprint(adapters) => {
+                let own =
+                    self.adapters.iter().find(|(_, one)| Some(&one.fingerprint) == cache.adapter.as_ref());
+                let own = own.map_or_else(|| "no adapter".to_owned(), |(name, _)| format!("{name:?}"));
+                let message = format!(
+                    "must be {own}, under which the loaded prompt cache was saved; or release that cache first"
+                );
+                Err(Error::option("lora", message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Hands a saved cache to the runtime once it is known to be this model's.
+    fn load_prompt_cache(&mut self, path: &Path) -> Result<(), Error> {
+        let adapter = prompt_cache::check(path, &self.origin(&Adapters::new()))?;
+        let is_loaded = |wanted: &Fingerprint| self.adapters.values().any(|one| one.fingerprint == *wanted);
+        if adapter.as_ref().is_some_and(|adapter| !is_loaded(adapter)) {
+            let message = format!(
+                "the prompt cache {} was saved under an adapter that is not loaded; load it first, with the same scale",
+                path.display()
+            );
+            return Err(Error::new(ErrorCode::ModelInvalid, message)
+                .with("path", Detail::Text(path.display().to_string()))
+                .with("part", Detail::Text("adapter".to_owned())));
+        }
+        let c_path = c_path("path", path)?;
+        self.cached.clear();
+        self.session.call(move |handle| handle.load_prompt_cache(c_path))??;
+        self.prompt_cache = Some(LoadedCache { adapter });
+        Ok(())
+    }
+
     /// Whether the run under way was asked for no more tokens than it has given. It then ends by itself and
     /// leaves its cache to the next one.
     fn has_given_all(&self, sequence: SequenceId) -> bool {
@@ -230,6 +321,7 @@ impl RkllmEngine {
     /// Starts a run for all tokens of a sequence.
     fn start(&mut self, sequence: SequenceId, adapters: &Adapters, sink: &mut dyn Sink) -> Result<(), Error> {
         let adapter = self.adapter(adapters)?;
+        self.check_prompt_cache(adapters)?;
         self.change_adapter(adapters)?;
         let open = self.open.get(&sequence).ok_or_else(|| unknown(sequence))?;
         let weighs = !open.candidates.is_empty();
@@ -242,6 +334,11 @@ impl RkllmEngine {
             self.cached.clear();
         }
         let native = open.native.clone().unwrap_or_default();
+        let origin = native.save_cache.is_some().then(|| self.origin(adapters));
+        self.saving = match native.save_cache.as_deref().zip(origin) {
+            Some((path, origin)) => Some(Saving::begin(sequence, path, origin)?),
+            None => None,
+        };
         let content = content(&native, &open.tokens, self.embedding_length)?;
         if open.is_resumable() {
             let cached = self.cached.iter().zip(&open.tokens).take_while(|(have, want)| have == want).count();
@@ -423,6 +520,7 @@ impl RkllmEngine {
 
     /// A run that gives numbers for every token of `input` instead of an answer.
     fn numbers(&mut self, input: &[Token], mode: Mode) -> Result<Floats, Error> {
+        self.check_prompt_cache(&Adapters::new())?;
         self.stop()?;
         self.cached.clear();
         if input.is_empty() || input.len() >= self.limits.context as usize {
@@ -553,6 +651,10 @@ impl Engine for RkllmEngine {
             self.session.wait_drained();
         }
         self.park(sequence);
+        if let Some(saving) = self.saving.take_if(|saving| saving.sequence == sequence) {
+            // Who loads a cache without a record is told why it has none.
+            let _ = saving.end();
+        }
         self.open.remove(&sequence);
     }
 
@@ -572,13 +674,12 @@ impl Engine for RkllmEngine {
                 return self.session.call(|handle| handle.cache_size())?.map(NativeReply::Count);
             }
             NativeCall::LoadPromptCache(path) => {
-                let path = c_path("path", &path)?;
-                self.cached.clear();
-                self.session.call(move |handle| handle.load_prompt_cache(path))??;
+                self.load_prompt_cache(&path)?;
             }
             NativeCall::ReleasePromptCache => {
                 self.cached.clear();
                 self.session.call(|handle| handle.release_prompt_cache())??;
+                self.prompt_cache = None;
             }
             NativeCall::ClearCache(what) => {
                 self.cached.clear();
@@ -591,6 +692,7 @@ impl Engine for RkllmEngine {
                     c_string("postfix", &postfix)?,
                 ];
                 self.session.call(move |handle| handle.set_chat_template(pieces))??;
+                self.templates.runtime = Some([system, prefix, postfix]);
             }
             NativeCall::SetFunctionTools([system, tools, response]) => {
                 let texts = [
@@ -599,6 +701,7 @@ impl Engine for RkllmEngine {
                     c_string("response_tag", &response)?,
                 ];
                 self.session.call(move |handle| handle.set_function_tools(texts))??;
+                self.templates.tools = Some([system, tools, response]);
             }
         }
         Ok(NativeReply::Done)
@@ -609,7 +712,10 @@ impl Engine for RkllmEngine {
             let message = format!("{name:?} is taken by another adapter, and the NPU runtime unloads none");
             return Err(Error::option("name", message));
         }
-        let loaded = LoadedAdapter { name: c_string("name", name)?, scale: 1.0 };
+        let scale = 1.0;
+        let Fingerprint(contents) = fingerprint(path)?;
+        let fingerprint = of_texts([contents.as_str(), &format!("{scale}")]);
+        let loaded = LoadedAdapter { name: c_string("name", name)?, scale, fingerprint };
         let (file, c_name, scale) = (c_path("path", path)?, loaded.name.clone(), loaded.scale);
         self.active = None;
         self.session.call(move |handle| handle.load_adapter(file, c_name, scale))??;
@@ -640,6 +746,13 @@ fn content(native: &NativeInput, tokens: &[Token], embedding_length: Option<u32>
             Ok(Content::Embeddings { values: values.clone(), rows: values.len() / length })
         }
     }
+}
+
+fn fingerprint(path: &Path) -> Result<Fingerprint, Error> {
+    of_file(path).map_err(|error| {
+        Error::new(ErrorCode::ModelInvalid, format!("{}: cannot be read: {error}", path.display()))
+            .with("path", Detail::Text(path.display().to_string()))
+    })
 }
 
 fn c_string(option: &'static str, text: &str) -> Result<CString, Error> {

@@ -9,6 +9,7 @@ mod engine;
 pub mod library;
 pub mod model_file;
 pub mod npu;
+mod prompt_cache;
 mod sampling;
 mod session;
 #[cfg(test)]

@@ -52,7 +52,12 @@ impl Scripted {
             embed_flash: true,
             cpu_mask: 1,
         };
-        let options = EngineOptions { session, embedding_length: Some(EMBEDDING), tokenizer: None };
+        let options = EngineOptions {
+            session,
+            embedding_length: Some(EMBEDDING),
+            tokenizer: None,
+            chat_template: None,
+        };
         let engine = RkllmEngine::new(self.library, options).expect("an engine");
         ModelHandle::start(Box::new(engine), ModelSettings::default()).expect("a model")
     }

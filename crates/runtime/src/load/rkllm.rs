@@ -67,21 +67,28 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
     let file = model_file::check(path, npu::soc().value.as_ref())?;
     let companions = hf::open_beside(path)?;
     let settings = settings(path, options, companions.as_ref())?;
+    let template = template(options, companions.as_ref());
     let context = settings.context;
     let default_max_tokens = number("max_new_tokens", options.npu.max_new_tokens)?.map(|most| most as u32);
     let queue = whole("max_queue", options.max_queue)?.unwrap_or(QUEUE_DEFAULT);
-    let (tokenizer, templates, facts) = match companions {
-        Some(Companions { tokenizer, templates, facts }) => {
-            (Some(Arc::new(tokenizer) as Arc<dyn Tokenizer>), templates.default, facts)
-        }
-        None => (None, None, ModelFacts::default()),
+    let (tokenizer, facts) = match companions {
+        Some(Companions { tokenizer, facts, .. }) => (Some(Arc::new(tokenizer) as Arc<dyn Tokenizer>), facts),
+        None => (None, ModelFacts::default()),
     };
     // The runtime ends its process on a failed assertion, and prints what it likes.
     let isolated = isolated::is_wanted(options, true)?;
     let (engine, runtime): (Box<dyn Engine>, Value) = if isolated {
         isolated::start(path, options.clone(), hooks)?
     } else {
-        let (engine, runtime) = engine(settings, &options.npu, tokenizer.clone(), facts.embedding_size)?;
+        let (engine, runtime) = engine(
+            &options.npu,
+            EngineOptions {
+                session: settings,
+                embedding_length: facts.embedding_size,
+                tokenizer: tokenizer.clone(),
+                chat_template: template.clone(),
+            },
+        )?;
         (Box::new(engine), runtime)
     };
     if hooks.cancelled.load(Ordering::SeqCst) {
@@ -91,7 +98,6 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
     let handle = ModelHandle::start(engine, ModelSettings { queue, ..ModelSettings::default() })?;
     registry::renew_at_exit();
     registry::add(&handle);
-    let template = options.chat_template.clone().or(templates).filter(|source| !source.trim().is_empty());
     let vocabulary_size = tokenizer.as_ref().map(|tokenizer| tokenizer.vocabulary_size());
     Ok(Model::new(Parts {
         info: describe_npu(&NpuFacts {
@@ -120,25 +126,27 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
 /// The engine without what makes a model of it, for the process that runs it alone, and the runtime it uses.
 pub(super) fn engine_alone(path: &Path, options: &LoadOptions) -> Result<(RkllmEngine, Value), Error> {
     let companions = hf::open_beside(path)?;
-    let settings = settings(path, options, companions.as_ref())?;
+    let session = settings(path, options, companions.as_ref())?;
+    let chat_template = template(options, companions.as_ref());
     let embedding_length = companions.as_ref().and_then(|companions| companions.facts.embedding_size);
     let tokenizer = companions.map(|companions| Arc::new(companions.tokenizer) as Arc<dyn Tokenizer>);
-    engine(settings, &options.npu, tokenizer, embedding_length)
+    engine(&options.npu, EngineOptions { session, embedding_length, tokenizer, chat_template })
 }
 
-fn engine(
-    session: SessionSettings,
-    npu: &NpuOptions,
-    tokenizer: Option<Arc<dyn Tokenizer>>,
-    embedding_length: Option<u32>,
-) -> Result<(RkllmEngine, Value), Error> {
+fn engine(npu: &NpuOptions, options: EngineOptions) -> Result<(RkllmEngine, Value), Error> {
     let library = Library::find(&Search {
         library_path: npu.library_path.as_deref(),
         addon_folder: npu.addon_folder.as_deref(),
         runtime_version: npu.runtime_version.as_deref(),
     })?;
-    let engine = RkllmEngine::new(library, EngineOptions { session, embedding_length, tokenizer })?;
+    let engine = RkllmEngine::new(library, options)?;
     Ok((engine, describe_runtime(library)))
+}
+
+/// The chat template that prompts are made with.
+fn template(options: &LoadOptions, companions: Option<&Companions>) -> Option<String> {
+    let own = || companions.and_then(|companions| companions.templates.default.clone());
+    options.chat_template.clone().or_else(own).filter(|source| !source.trim().is_empty())
 }
 
 fn settings(
