@@ -1,12 +1,14 @@
 // Models on an NPU, over both stand-ins for its runtime.
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { after, before, describe, test } from 'node:test'
 
-import { LlamaModel, RKLLMClient, bundledModelPath, loadModel } from '../dist/index.mjs'
+import { LlamaModel, RKLLMClient, bundledModelPath, diagnose, loadModel, npuStatus } from '../dist/index.mjs'
 import { standinLibrary, standinModelPath } from '../dist/standin.mjs'
+import { run } from './processes/run.mjs'
 
 const GREEDY = { temperature: 0, topK: 1, repeatPenalty: 1 }
 const FRANCE = [{ role: 'user', content: 'What is the capital of France?' }]
@@ -172,3 +174,58 @@ test('options of the one engine are refused by the other', async () => {
   await assert.rejects(loadModel(bundledModelPath(), { npuDomain: 1 }), { code: 'unsupported' })
   await assert.rejects(loadModel(modelPath, { kvCells: 512 }), { code: 'unsupported' })
 })
+
+for (const abi of ['1.2', '1.3']) {
+  describe(`what a runtime of ${abi} tells`, () => {
+    const options = { libraryPath: standinLibrary(abi), contextSize: 512 }
+
+    test('of the machine is what npuStatus() and diagnose() tell', async () => {
+      const [status, { soc }] = await Promise.all([npuStatus(), diagnose()])
+      for (const isolate of [true, false]) {
+        const model = await RKLLMClient.load(modelPath, { ...options, isolate })
+        const { driverVersion, soc: name, npuCores, reasons } = model.runtimeInfo()
+        await model.close()
+        assert.equal(driverVersion, status.driverVersion.value)
+        assert.equal(name, soc.value?.name ?? null)
+        assert.equal(npuCores, soc.value?.npuCores ?? null)
+        const unknown = Object.entries({ driverVersion, soc: name, npuCores }).filter(([, value]) => value === null)
+        assert.deepEqual(Object.keys(reasons).sort(), unknown.map(([key]) => key).sort())
+        for (const reason of Object.values(reasons)) assert.ok(reason.length > 0)
+      }
+    })
+
+    test('of the context is bounded by the files beside the model', async () => {
+      const model = await RKLLMClient.load(modelPath, options)
+      const { maxContextSize, contextSizeTrained } = model.info
+      await model.close()
+      assert.equal(maxContextSize, Math.min(contextSizeTrained, 16_384))
+      const alone = join(folder, `alone-${abi}`, 'alone.rkllm')
+      mkdirSync(dirname(alone))
+      copyFileSync(modelPath, alone)
+      const bare = await RKLLMClient.load(alone, options)
+      assert.equal(bare.info.maxContextSize, null)
+      await bare.close()
+    })
+
+    test('of a model that it does not open is where the message says', async () => {
+      process.env.RKLLMJS_STANDIN_PLATFORM = 'rk3576'
+      try {
+        const lines = []
+        const onLog = (level, line) => lines.push(line)
+        await assert.rejects(RKLLMClient.load(modelPath, { ...options, isolate: true, onLog }), (error) => {
+          assert.equal(error.code, 'model-invalid')
+          assert.match(error.message, /own log, which onLog hears, says why$/)
+          return true
+        })
+        for (let i = 0; i < 100 && lines.length === 0; i += 1) await sleep(20)
+        assert.match(lines.join('\n'), /target_platform does not match/)
+        const { end, stdout } = await run('refused-model', [standinLibrary(abi), modelPath])
+        assert.equal(end, 'exit 0')
+        assert.match(stdout, /target_platform does not match/)
+        assert.match(stdout, /own log, on the output of this process, says why; with isolate: true onLog hears it/)
+      } finally {
+        delete process.env.RKLLMJS_STANDIN_PLATFORM
+      }
+    })
+  })
+}

@@ -17,6 +17,11 @@ export interface ModelInfo {
   readonly contextSize: number
   /** How many tokens of context it was trained on. */
   readonly contextSizeTrained: number | null
+  /**
+   * Most that `contextSize` may be as far as the files beside the model tell; the runtime's own limit may be
+   * lower. `null` without them. Only for models on an NPU.
+   */
+  readonly maxContextSize?: number | null
   /** Most tokens of all requests together. */
   readonly kvCells: number
   /** How keys and values are stored. */

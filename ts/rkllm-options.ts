@@ -135,4 +135,12 @@ export interface RuntimeInfo {
   readonly detectedBy: 'banner' | 'probe' | 'override'
   /** Whether it is the stand-in, which computes on the CPU. */
   readonly standIn: boolean
+  /** The version of the NPU's driver, such as `0.9.8`. */
+  readonly driverVersion: string | null
+  /** The chip, such as `rk3588s`. */
+  readonly soc: string | null
+  /** How many cores the chip's NPU has; how many a model uses was decided when it was converted. */
+  readonly npuCores: number | null
+  /** Why a value is `null`, by its name. */
+  readonly reasons: Readonly<Partial<Record<'driverVersion' | 'soc' | 'npuCores', string>>>
 }

@@ -11,7 +11,7 @@ use rkllmjs_core::{
 };
 use rkllmjs_llama::{LoadOptions, Model};
 use rkllmjs_rkllm::library::{Library, Search};
-use rkllmjs_rkllm::{EngineOptions, HandleSampling, RkllmEngine, SessionSettings};
+use rkllmjs_rkllm::{EngineOptions, HandleSampling, RkllmEngine, RuntimeLog, SessionSettings};
 use rkllmjs_rkllm_standin::model_file::wrap;
 
 use crate::FILE;
@@ -75,6 +75,7 @@ impl ModelFile {
             npu_domain: 0,
             embed_flash: true,
             cpu_mask: 1,
+            log: RuntimeLog::Output,
         };
         let options = EngineOptions { session, embedding_length: None, tokenizer, chat_template: None };
         RkllmEngine::new(library(), options).expect("an engine")

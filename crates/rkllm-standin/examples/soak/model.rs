@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rkllmjs_core::{FinishReason, GenerateOptions, ModelHandle, ModelSettings, Request, Token};
 use rkllmjs_rkllm::library::{Library, Search};
-use rkllmjs_rkllm::{EngineOptions, HandleSampling, RkllmEngine, SessionSettings};
+use rkllmjs_rkllm::{EngineOptions, HandleSampling, RkllmEngine, RuntimeLog, SessionSettings};
 use rkllmjs_rkllm_standin::model_file::write_scripted;
 
 const CONTEXT: u32 = 1024;
@@ -51,6 +51,7 @@ impl Scripted {
             npu_domain: 0,
             embed_flash: true,
             cpu_mask: 1,
+            log: RuntimeLog::Output,
         };
         let options = EngineOptions {
             session,

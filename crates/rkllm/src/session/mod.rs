@@ -13,5 +13,5 @@ mod thread;
 
 pub(crate) use exchange::{Event, Exchange, Floats, Perf};
 pub(crate) use request::{Content, Mode, RunRequest};
-pub use settings::{HandleSampling, SessionSettings};
+pub use settings::{HandleSampling, RuntimeLog, SessionSettings};
 pub(crate) use thread::{Session, Wait};

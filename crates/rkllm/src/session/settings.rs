@@ -40,6 +40,16 @@ impl Default for HandleSampling {
     }
 }
 
+/// Where what the runtime prints goes, for messages that point there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RuntimeLog {
+    /// To the standard output of this process, which the runtime writes to.
+    #[default]
+    Output,
+    /// To whoever hears the log of the process that the model has to itself.
+    Heard,
+}
+
 /// How a model is opened. Numbers must have been checked against the model and the machine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SessionSettings {
@@ -61,6 +71,8 @@ pub struct SessionSettings {
     pub embed_flash: bool,
     /// Processors to use, a bit each.
     pub cpu_mask: u32,
+    /// Where what the runtime prints goes.
+    pub log: RuntimeLog,
 }
 
 impl SessionSettings {

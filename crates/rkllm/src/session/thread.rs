@@ -11,7 +11,7 @@ use super::abi::{self, Kept, OK, RawHandle};
 use super::callback::RunContext;
 use super::exchange::{Event, Exchange};
 use super::request::{Content, RunRequest};
-use super::settings::SessionSettings;
+use super::settings::{RuntimeLog, SessionSettings};
 use crate::library::{Abi, Library};
 
 /// Two opens at once are undefined in the runtime, so all of this process take turns.
@@ -278,8 +278,14 @@ impl Handle {
     fn open(library: &'static Library, settings: &SessionSettings) -> Result<Self, Error> {
         let _turn = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
         let (raw, kept) = abi::init(&library.symbols, settings).map_err(|status| {
+            let why = match settings.log {
+                RuntimeLog::Heard => "its own log, which onLog hears, says why",
+                RuntimeLog::Output => {
+                    "its own log, on the output of this process, says why; with isolate: true onLog hears it"
+                }
+            };
             let message = format!(
-                "{}: the NPU runtime ({}) does not open it (status {status}); its own log, in onLog, says why",
+                "{}: the NPU runtime ({}) does not open it (status {status}); {why}",
                 settings.model_path.to_string_lossy(),
                 library.path.display(),
             );

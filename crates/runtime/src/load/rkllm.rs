@@ -10,7 +10,8 @@ use rkllmjs_core::{Engine, Error, ModelHandle, ModelSettings, OptionFact, Option
 use rkllmjs_hf_tokenizer::{self as hf, Companions, ModelFacts};
 use rkllmjs_rkllm::library::{Library, Search};
 use rkllmjs_rkllm::{
-    EngineOptions, HandleSampling, RkllmEngine, SessionSettings, default_sampling, model_file, npu,
+    EngineOptions, HandleSampling, RkllmEngine, RuntimeLog, SessionSettings, default_sampling, model_file,
+    npu,
 };
 use serde_json::Value;
 
@@ -106,6 +107,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
             runtime,
             isolated,
             context,
+            context_most: facts.context_size.map(|made_for| made_for.min(CONTEXT_MAX)),
             queue,
             embedding_length: facts.embedding_size,
             architecture: facts.architecture.as_deref(),
@@ -126,7 +128,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
 /// The engine without what makes a model of it, for the process that runs it alone, and the runtime it uses.
 pub(super) fn engine_alone(path: &Path, options: &LoadOptions) -> Result<(RkllmEngine, Value), Error> {
     let companions = hf::open_beside(path)?;
-    let session = settings(path, options, companions.as_ref())?;
+    let session = SessionSettings { log: RuntimeLog::Heard, ..settings(path, options, companions.as_ref())? };
     let chat_template = template(options, companions.as_ref());
     let embedding_length = companions.as_ref().and_then(|companions| companions.facts.embedding_size);
     let tokenizer = companions.map(|companions| Arc::new(companions.tokenizer) as Arc<dyn Tokenizer>);
@@ -174,6 +176,7 @@ fn settings(
         npu_domain: number("npu_domain", npu.npu_domain)?.map_or(0, |domain| domain as i32),
         embed_flash: npu.embed_flash.unwrap_or(true),
         cpu_mask: mask,
+        log: RuntimeLog::Output,
     })
 }
 
