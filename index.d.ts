@@ -61,7 +61,7 @@ export declare class NativeModel {
   /** Which documents answer a query best. */
   rerank(query: string, documents: Array<string>, instruction?: string | undefined | null, topN?: number | undefined | null): Promise<NativeRanking | NativeError>
   /** Loads an adapter under a name. */
-  loadLora(name: string, path: string): Promise<NativeError | null>
+  loadLora(name: string, path: string, scale: number): Promise<NativeError | null>
   /** Unloads an adapter; whether it was there. */
   unloadLora(name: string): Promise<boolean | NativeError>
   /** What the model is and how it runs, as JSON. */
@@ -196,6 +196,7 @@ export interface NativeNpuOptions {
   cpuMask?: number
   embedFlash?: boolean
   nKeep?: number
+  nBatch?: number
   skipSpecialToken?: boolean
   ignoreEosToken?: boolean
   temperature?: number

@@ -235,9 +235,15 @@ impl NativeModel {
 
     /// Loads an adapter under a name.
     #[napi(catch_unwind, ts_return_type = "Promise<NativeError | null>")]
-    pub fn load_lora<'env>(&self, env: &'env Env, name: String, path: String) -> napi::Result<Object<'env>> {
+    pub fn load_lora<'env>(
+        &self,
+        env: &'env Env,
+        name: String,
+        path: String,
+        scale: f64,
+    ) -> napi::Result<Object<'env>> {
         let (deferred, promise) = promise::<NativeResult<Null>>(env)?;
-        self.model.load_adapter(name, PathBuf::from(path), move |result| {
+        self.model.load_adapter(name, PathBuf::from(path), scale, move |result| {
             deferred.resolve(as_value(result.map(|()| Null)));
         });
         Ok(promise)

@@ -221,11 +221,14 @@ export abstract class Model implements AsyncDisposable {
     if (name === undefined || name === '') throw invalidRequest('name must be given', { option: 'name' })
     if (!Number.isFinite(scale)) throw invalidRequest(`scale must be finite, got ${scale}`, { option: 'scale' })
     await this.#loras.add({ name, path: file, scale }, async () => {
-      unwrap(await holdWhile(nativeModel.loadLora(name, file)))
+      unwrap(await holdWhile(nativeModel.loadLora(name, file, scale)))
     })
   }
 
-  /** Unloads an adapter; resolves to false if none has that name. */
+  /**
+   * Unloads an adapter; resolves to false if none has that name. An NPU's runtime cannot: there it rejects with
+   * `unsupported`, and the adapter stays until the model is closed.
+   */
   async unloadLora(name: string): Promise<boolean> {
     const nativeModel = this.opened()
     checkText('name', name)

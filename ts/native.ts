@@ -50,6 +50,7 @@ export interface NativeNpuOptions {
   cpuMask?: number
   embedFlash?: boolean
   nKeep?: number
+  nBatch?: number
   skipSpecialToken?: boolean
   ignoreEosToken?: boolean
   temperature?: number
@@ -192,7 +193,7 @@ export interface NativeModel {
     instruction: string | null,
     topN: number | null,
   ): Promise<{ indexes: number[]; scores: number[]; promptTokens: number } | NativeError>
-  loadLora(name: string, path: string): Promise<NativeError | null>
+  loadLora(name: string, path: string, scale: number): Promise<NativeError | null>
   unloadLora(name: string): Promise<boolean | NativeError>
   /** A `ModelInfo` as JSON. */
   info(): string

@@ -220,19 +220,24 @@ pub trait Engine: Send {
         Err(Error::new(crate::ErrorCode::Unsupported, "only models on an NPU can do this"))
     }
 
-    /// Loads an adapter under a name.
+    /// Loads an adapter under a name. `scale` is for engines that fix it here; the others take that of each
+    /// request, for which it is the default.
     ///
     /// # Errors
     ///
     /// `model-invalid` if the file does not fit the model; `unsupported` without adapters.
-    fn load_adapter(&mut self, name: &str, path: &std::path::Path) -> Result<(), Error> {
-        let _ = (name, path);
+    fn load_adapter(&mut self, name: &str, path: &std::path::Path, scale: f32) -> Result<(), Error> {
+        let _ = (name, path, scale);
         Err(Error::new(crate::ErrorCode::Unsupported, "this engine takes no adapters"))
     }
 
     /// Unloads an adapter. True if it was there.
-    fn unload_adapter(&mut self, name: &str) -> bool {
+    ///
+    /// # Errors
+    ///
+    /// `unsupported` if it was and the engine cannot.
+    fn unload_adapter(&mut self, name: &str) -> Result<bool, Error> {
         let _ = name;
-        false
+        Ok(false)
     }
 }

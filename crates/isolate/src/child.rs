@@ -202,11 +202,13 @@ fn obey(engine: &mut dyn Engine, message: ToChild<'_>) -> Result<Option<FromChil
         ToChild::Native(call) => {
             engine.native(call.into_owned()).map(|reply| Some(FromChild::Replied(reply)))
         }
-        ToChild::LoadAdapter { name, path } => {
-            engine.load_adapter(&name, path.as_ref().as_ref())?;
+        ToChild::LoadAdapter { name, path, scale } => {
+            engine.load_adapter(&name, path.as_ref().as_ref(), scale)?;
             Ok(Some(FromChild::Done))
         }
-        ToChild::UnloadAdapter(name) => Ok(Some(FromChild::Unloaded(engine.unload_adapter(&name)))),
+        ToChild::UnloadAdapter(name) => {
+            engine.unload_adapter(&name).map(|was_there| Some(FromChild::Unloaded(was_there)))
+        }
         ToChild::Load(_) | ToChild::Abort | ToChild::Ping | ToChild::Close => Ok(None),
     }
 }

@@ -360,7 +360,7 @@ impl Engine for LlamaEngine {
         self.embedder.as_mut().map_or_else(|| Ok(Vec::new()), |embedder| embedder.embed(inputs))
     }
 
-    fn load_adapter(&mut self, name: &str, path: &Path) -> Result<(), Error> {
+    fn load_adapter(&mut self, name: &str, path: &Path, _: f32) -> Result<(), Error> {
         if self.adapters.contains_key(name) {
             return Err(Error::option(
                 "name",
@@ -372,13 +372,11 @@ impl Engine for LlamaEngine {
         Ok(())
     }
 
-    fn unload_adapter(&mut self, name: &str) -> bool {
-        if self.active_adapters.iter().any(|(active, _)| active == name)
-            && self.activate(&Adapters::new()).is_err()
-        {
-            return false;
+    fn unload_adapter(&mut self, name: &str) -> Result<bool, Error> {
+        if self.active_adapters.iter().any(|(active, _)| active == name) {
+            self.activate(&Adapters::new())?;
         }
-        self.adapters.remove(name).is_some()
+        Ok(self.adapters.remove(name).is_some())
     }
 }
 

@@ -233,7 +233,8 @@ impl RkllmEngine {
                     .ok_or_else(|| Error::option("lora", format!("names {name:?}, which is not loaded")))?;
                 if loaded.scale != *scale {
                     let message = format!(
-                        "must give {name:?} the scale it was loaded with ({}), got {scale}: the NPU runtime fixes it",
+                        "must give {name:?} the scale it was loaded with ({}), got {scale}: the NPU runtime fixes it; \
+                         load the file once more under another name with the other scale",
                         loaded.scale
                     );
                     return Err(Error::unsupported("lora", message));
@@ -707,12 +708,11 @@ impl Engine for RkllmEngine {
         Ok(NativeReply::Done)
     }
 
-    fn load_adapter(&mut self, name: &str, path: &Path) -> Result<(), Error> {
+    fn load_adapter(&mut self, name: &str, path: &Path, scale: f32) -> Result<(), Error> {
         if self.adapters.contains_key(name) {
             let message = format!("{name:?} is taken by another adapter, and the NPU runtime unloads none");
             return Err(Error::option("name", message));
         }
-        let scale = 1.0;
         let Fingerprint(contents) = fingerprint(path)?;
         let fingerprint = of_texts([contents.as_str(), &format!("{scale}")]);
         let loaded = LoadedAdapter { name: c_string("name", name)?, scale, fingerprint };
@@ -721,6 +721,17 @@ impl Engine for RkllmEngine {
         self.session.call(move |handle| handle.load_adapter(file, c_name, scale))??;
         self.adapters.insert(name.to_owned(), loaded);
         Ok(())
+    }
+
+    fn unload_adapter(&mut self, name: &str) -> Result<bool, Error> {
+        if !self.adapters.contains_key(name) {
+            return Ok(false);
+        }
+        let message = format!(
+            "the NPU runtime cannot unload an adapter: {name:?} stays until the model is closed, and costs nothing \
+             but memory while no request names it"
+        );
+        Err(Error::new(ErrorCode::Unsupported, message))
     }
 }
 

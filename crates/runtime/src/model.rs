@@ -6,7 +6,7 @@ use std::time::Duration;
 use rkllmjs_chat::{ChatTemplate, Messages, RenderOptions};
 use rkllmjs_core::{
     Error, ErrorCode, GenerateOptions, Generation, ModelHandle, NativeCall, NativeContent, NativeInput,
-    NativeReply, Special, Stats, Submission, Token, Tokenizer,
+    NativeReply, OptionFact, Special, Stats, Submission, Token, Tokenizer,
 };
 use serde_json::Value;
 
@@ -21,6 +21,16 @@ const EMBED_GROUP: usize = 16;
 const EMBED_INPUTS_MAX: usize = 8192;
 /// Most adapters at once.
 const ADAPTERS_MAX: usize = 64;
+
+/// How strongly an adapter applies; the same range as in a request.
+const SCALE: OptionFact = OptionFact {
+    name: "scale",
+    default: "1",
+    min: -1e6,
+    max: 1e6,
+    whole: false,
+    meaning: "How strongly an adapter applies where a request does not say.",
+};
 
 /// Where a prompt comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -358,23 +368,26 @@ impl Model {
         embed_groups(&self.inner.parts.handle, tokens, Vec::new(), done);
     }
 
-    /// Loads an adapter; `done` hears of it on another thread.
+    /// Loads an adapter; `done` hears of it on another thread. `scale` is for engines that fix it here.
     pub fn load_adapter(
         &self,
         name: String,
         path: PathBuf,
+        scale: f64,
         done: impl FnOnce(Result<(), Error>) + Send + 'static,
     ) {
-        if let Err(error) = self.reserve_adapter(&name) {
-            return done(Err(error));
-        }
+        let checked = SCALE.check(scale).and_then(|scale| self.reserve_adapter(&name).map(|()| scale as f32));
+        let scale = match checked {
+            Ok(scale) => scale,
+            Err(error) => return done(Err(error)),
+        };
         let inner = Arc::downgrade(&self.inner);
         // The check reads the whole file, which is not for the JavaScript thread.
         self.inner.parts.prepare.push(move |taken| {
             let Some(inner) = inner.upgrade() else { return done(Err(closed())) };
             let model = Self { inner };
             match taken.and_then(|()| (model.inner.parts.check_adapter)(&path, &model.inner.parts.path)) {
-                Ok(()) => model.load_checked_adapter(name, path, done),
+                Ok(()) => model.load_checked_adapter(name, path, scale, done),
                 Err(error) => {
                     model.adapters().remove(&name);
                     done(Err(error));
@@ -387,11 +400,12 @@ impl Model {
         &self,
         name: String,
         path: PathBuf,
+        scale: f32,
         done: impl FnOnce(Result<(), Error>) + Send + 'static,
     ) {
         let inner = Arc::downgrade(&self.inner);
         self.inner.parts.handle.call(move |engine| {
-            let loaded = engine.and_then(|engine| engine.load_adapter(&name, &path));
+            let loaded = engine.and_then(|engine| engine.load_adapter(&name, &path, scale));
             if let Some(inner) = inner.upgrade() {
                 let model = Self { inner };
                 match loaded {
@@ -424,8 +438,14 @@ impl Model {
     /// Unloads an adapter; `done` hears whether it was there. Answers that run under it end with
     /// `invalid-request`.
     pub fn unload_adapter(&self, name: String, done: impl FnOnce(Result<bool, Error>) + Send + 'static) {
-        self.adapters().remove(&name);
-        self.inner.parts.handle.call(move |engine| done(engine.map(|engine| engine.unload_adapter(&name))));
+        let inner = Arc::downgrade(&self.inner);
+        self.inner.parts.handle.call(move |engine| {
+            let unloaded = engine.and_then(|engine| engine.unload_adapter(&name));
+            if let (Ok(_), Some(inner)) = (&unloaded, inner.upgrade()) {
+                Self { inner }.adapters().remove(&name);
+            }
+            done(unloaded);
+        });
     }
 
     /// Does what only an engine with caches and templates of its own can do.

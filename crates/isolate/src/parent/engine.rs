@@ -239,20 +239,21 @@ impl Engine for IsolatedEngine {
         }
     }
 
-    fn load_adapter(&mut self, name: &str, path: &Path) -> Result<(), Error> {
+    fn load_adapter(&mut self, name: &str, path: &Path, scale: f32) -> Result<(), Error> {
         let path = path.to_str().ok_or_else(|| Error::option("path", "must be valid UTF-8"))?;
-        self.ask_living(&ToChild::LoadAdapter { name: name.into(), path: path.into() })?;
-        self.replay.add_adapter(name, path);
+        self.ask_living(&ToChild::LoadAdapter { name: name.into(), path: path.into(), scale })?;
+        self.replay.add_adapter(name, path, scale);
         Ok(())
     }
 
-    fn unload_adapter(&mut self, name: &str) -> bool {
-        self.replay.remove_adapter(name);
-        let message = ToChild::UnloadAdapter(name.into());
-        matches!(
-            ask(&mut self.connection, &self.watch, &self.switch, &message),
-            Ok(FromChild::Unloaded(true))
-        )
+    fn unload_adapter(&mut self, name: &str) -> Result<bool, Error> {
+        match self.ask_living(&ToChild::UnloadAdapter(name.into()))? {
+            FromChild::Unloaded(was_there) => {
+                self.replay.remove_adapter(name);
+                Ok(was_there)
+            }
+            other => Err(unexpected(&other)),
+        }
     }
 }
 

@@ -5,17 +5,17 @@ use crate::wire::ToChild;
 /// What was set up in a child and must be again in the next one, in the order in which it was.
 #[derive(Debug, Default)]
 pub(super) struct Replay {
-    adapters: Vec<(String, String)>,
+    adapters: Vec<(String, String, f32)>,
     calls: Vec<NativeCall>,
 }
 
 impl Replay {
-    pub(super) fn add_adapter(&mut self, name: &str, path: &str) {
-        self.adapters.push((name.to_owned(), path.to_owned()));
+    pub(super) fn add_adapter(&mut self, name: &str, path: &str, scale: f32) {
+        self.adapters.push((name.to_owned(), path.to_owned(), scale));
     }
 
     pub(super) fn remove_adapter(&mut self, name: &str) {
-        self.adapters.retain(|(other, _)| other != name);
+        self.adapters.retain(|(other, ..)| other != name);
     }
 
     /// Remembers a call that has worked, if it changes what comes after it.
@@ -39,10 +39,11 @@ impl Replay {
 
     /// Everything, as it is said to a new child.
     pub(super) fn messages(&self) -> impl Iterator<Item = ToChild<'_>> {
-        let adapters = self
-            .adapters
-            .iter()
-            .map(|(name, path)| ToChild::LoadAdapter { name: name.into(), path: path.into() });
+        let adapters = self.adapters.iter().map(|(name, path, scale)| ToChild::LoadAdapter {
+            name: name.into(),
+            path: path.into(),
+            scale: *scale,
+        });
         adapters.chain(self.calls.iter().map(|call| ToChild::Native(std::borrow::Cow::Borrowed(call))))
     }
 }
@@ -57,8 +58,8 @@ mod tests {
     fn the_last_setting_of_each_kind_is_kept_and_nothing_else() {
         let template = |text: &str| NativeCall::SetChatTemplate([text.into(), "".into(), "".into()]);
         let mut replay = Replay::default();
-        replay.add_adapter("a", "a.rkllm");
-        replay.add_adapter("b", "b.rkllm");
+        replay.add_adapter("a", "a.rkllm", 1.0);
+        replay.add_adapter("b", "b.rkllm", 0.5);
         replay.remove_adapter("a");
         for call in [
             template("first"),

@@ -29,6 +29,7 @@ pub(crate) enum ToChild<'a> {
     LoadAdapter {
         name: Cow<'a, str>,
         path: Cow<'a, str>,
+        scale: f32,
     },
     UnloadAdapter(Cow<'a, str>),
     /// Stops the step under way. Not answered.

@@ -97,15 +97,15 @@ impl Engine for Faulty {
         }
     }
 
-    fn load_adapter(&mut self, name: &str, _: &std::path::Path) -> Result<(), Error> {
+    fn load_adapter(&mut self, name: &str, _: &std::path::Path, _: f32) -> Result<(), Error> {
         self.adapters.push(name.to_owned());
         Ok(())
     }
 
-    fn unload_adapter(&mut self, name: &str) -> bool {
+    fn unload_adapter(&mut self, name: &str) -> Result<bool, Error> {
         let before = self.adapters.len();
         self.adapters.retain(|other| other != name);
-        self.adapters.len() < before
+        Ok(self.adapters.len() < before)
     }
 }
 

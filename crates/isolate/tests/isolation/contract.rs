@@ -44,8 +44,8 @@ fn numbers_arrive_as_they_were_made_and_too_many_are_refused() {
 #[test]
 fn adapters_are_loaded_and_unloaded_in_the_child() {
     let (mut engine, ..) = start("plain").expect("an engine");
-    engine.load_adapter("a", "a.gguf".as_ref()).expect("loaded");
+    engine.load_adapter("a", "a.gguf".as_ref(), 1.0).expect("loaded");
     assert_eq!(engine.native(NativeCall::CacheSize), Ok(NativeReply::Count(1)));
-    assert!(engine.unload_adapter("a"));
-    assert!(!engine.unload_adapter("a"));
+    assert_eq!(engine.unload_adapter("a"), Ok(true));
+    assert_eq!(engine.unload_adapter("a"), Ok(false));
 }

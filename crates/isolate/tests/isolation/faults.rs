@@ -83,9 +83,9 @@ fn only_running_requests_are_lost() {
 #[test]
 fn what_was_set_up_is_set_up_again() {
     let (mut engine, ..) = start("plain").expect("an engine");
-    engine.load_adapter("a", "a.gguf".as_ref()).expect("loaded");
-    engine.load_adapter("b", "b.gguf".as_ref()).expect("loaded");
-    engine.unload_adapter("a");
+    engine.load_adapter("a", "a.gguf".as_ref(), 1.0).expect("loaded");
+    engine.load_adapter("b", "b.gguf".as_ref(), 1.0).expect("loaded");
+    assert_eq!(engine.unload_adapter("a"), Ok(true));
     let error = engine.embed(&[vec![ABORTS]]).expect_err("the process aborted");
     assert_eq!(error.code, ErrorCode::EngineFailed);
     assert_eq!(engine.native(NativeCall::CacheSize), Ok(NativeReply::Count(1)), "one adapter is left");

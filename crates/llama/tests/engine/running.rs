@@ -16,7 +16,7 @@ fn an_adapter_changes_the_text_while_it_is_active() {
     let before = bench.text(&greedy(), 0, &prompt, 30);
     assert!(!before.contains("Ahoy"), "{before}");
     let path = tiny_file("rkllmjs-tiny-lora-pirate-f16.gguf");
-    bench.engine.load_adapter("pirate", &path).expect("the adapter loads");
+    bench.engine.load_adapter("pirate", &path, 1.0).expect("the adapter loads");
     assert_eq!(bench.text(&greedy(), 0, &prompt, 30), before, "loaded is not active");
     bench.adapters = vec![("pirate".to_owned(), 1.0)];
     let with = bench.text(&greedy(), 0, &prompt, 30);
@@ -26,13 +26,13 @@ fn an_adapter_changes_the_text_while_it_is_active() {
     bench.adapters = vec![("pirate".to_owned(), 1.0)];
     assert_eq!(bench.text(&greedy(), 0, &prompt, 30), with);
 
-    let error = bench.engine.load_adapter("pirate", &path).expect_err("the name is taken");
+    let error = bench.engine.load_adapter("pirate", &path, 1.0).expect_err("the name is taken");
     assert_eq!(error.code, ErrorCode::InvalidRequest);
-    assert!(bench.engine.unload_adapter("pirate"));
-    assert!(!bench.engine.unload_adapter("pirate"));
+    assert_eq!(bench.engine.unload_adapter("pirate"), Ok(true));
+    assert_eq!(bench.engine.unload_adapter("pirate"), Ok(false));
     bench.adapters.clear();
     assert_eq!(bench.text(&greedy(), 0, &prompt, 30), before);
-    let error = bench.engine.load_adapter("none", &tiny_file("none.gguf")).expect_err("no such file");
+    let error = bench.engine.load_adapter("none", &tiny_file("none.gguf"), 1.0).expect_err("no such file");
     assert_eq!(error.code, ErrorCode::ModelInvalid);
 }
 
