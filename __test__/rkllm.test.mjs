@@ -229,3 +229,20 @@ for (const abi of ['1.2', '1.3']) {
     })
   })
 }
+
+test('nBatch is 1, and more is refused with the reason', async () => {
+  for (const abi of ['1.2', '1.3']) {
+    const options = { libraryPath: standinLibrary(abi), contextSize: 512 }
+    await (await RKLLMClient.load(modelPath, { ...options, nBatch: 1 })).close()
+    await assert.rejects(RKLLMClient.load(modelPath, { ...options, nBatch: 4 }), (error) => {
+      assert.equal(error.code, 'unsupported')
+      assert.equal(error.details.option, 'nBatch')
+      assert.match(error.message, /^nBatch must be 1: .*none can be cancelled/)
+      return true
+    })
+    for (const nBatch of [0, 1.5, 17]) {
+      await assert.rejects(RKLLMClient.load(modelPath, { ...options, nBatch }), { code: 'invalid-request' })
+    }
+  }
+  await assert.rejects(loadModel(bundledModelPath(), { nBatch: 1 }), { code: 'unsupported' })
+})

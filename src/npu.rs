@@ -22,6 +22,7 @@ pub struct NativeNpuOptions {
     pub cpu_mask: Option<f64>,
     pub embed_flash: Option<bool>,
     pub n_keep: Option<f64>,
+    pub n_batch: Option<f64>,
     pub skip_special_token: Option<bool>,
     pub ignore_eos_token: Option<bool>,
     pub temperature: Option<f64>,
@@ -46,6 +47,7 @@ impl From<NativeNpuOptions> for NpuOptions {
             cpu_mask: o.cpu_mask,
             embed_flash: o.embed_flash,
             n_keep: o.n_keep,
+            n_batch: o.n_batch,
             skip_special_token: o.skip_special_token,
             ignore_eos_token: o.ignore_eos_token,
             sampling: GenerateOptions {

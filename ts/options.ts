@@ -110,6 +110,7 @@ export const PLAIN_NPU_OPTIONS = {
   cpuMask: rule.number,
   embedFlash: rule.boolean,
   nKeep: rule.number,
+  nBatch: rule.number,
   skipSpecialToken: rule.boolean,
   ignoreEosToken: rule.boolean,
   temperature: rule.number,

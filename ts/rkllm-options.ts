@@ -45,6 +45,13 @@ export interface NpuOptions {
    */
   readonly nKeep?: number | undefined
   /**
+   * Inputs that the runtime computes in one run: 1 in this version; more is `unsupported`, because answers of one
+   * run can be neither cancelled nor replaced one by one.
+   *
+   * @defaultValue 1
+   */
+  readonly nBatch?: number | undefined
+  /**
    * Leaves control tokens out of the text.
    *
    * @defaultValue true
@@ -57,14 +64,59 @@ export interface NpuOptions {
    */
   readonly ignoreEosToken?: boolean | undefined
   // How tokens are chosen where a request does not say. 1.2 runtimes know no other way.
+  /**
+   * Divides the logits; 0 always picks the most likely token.
+   *
+   * @defaultValue 0.8
+   */
   readonly temperature?: number | undefined
+  /**
+   * Keeps this many most likely tokens; 0 keeps all.
+   *
+   * @defaultValue 40
+   */
   readonly topK?: number | undefined
+  /**
+   * Keeps the smallest set with this much probability.
+   *
+   * @defaultValue 0.9
+   */
   readonly topP?: number | undefined
+  /**
+   * Weakens recent tokens by this factor; 1 is off.
+   *
+   * @defaultValue 1.1
+   */
   readonly repeatPenalty?: number | undefined
+  /**
+   * Subtracted from a token's logit once per recent occurrence.
+   *
+   * @defaultValue 0
+   */
   readonly frequencyPenalty?: number | undefined
+  /**
+   * Subtracted from a token's logit if it occurred recently.
+   *
+   * @defaultValue 0
+   */
   readonly presencePenalty?: number | undefined
+  /**
+   * 1 or 2: Mirostat of that version.
+   *
+   * @defaultValue 0
+   */
   readonly mirostat?: number | undefined
+  /**
+   * Mirostat's target surprise in bits.
+   *
+   * @defaultValue 5
+   */
   readonly mirostatTau?: number | undefined
+  /**
+   * Mirostat's learning rate.
+   *
+   * @defaultValue 0.1
+   */
   readonly mirostatEta?: number | undefined
 }
 
@@ -120,9 +172,9 @@ export interface RKLLMNumbers {
 export interface ClearCacheOptions {
   /** Leaves the system prompt. */
   readonly keepSystemPrompt?: boolean | undefined
-  /** Clears from this position… */
+  /** The first position to clear; everything is cleared without a range. */
   readonly start?: number | undefined
-  /** …up to this one, not included. */
+  /** The position after the last one to clear. */
   readonly end?: number | undefined
 }
 

@@ -22,6 +22,26 @@ const TABLES = [
   { heading: 'Chat: those of generation, and', file: 'ts/chat-options.ts', name: 'ChatTemplateOptions' },
   { file: 'ts/chat-options.ts', name: 'ChatOptions' },
   { heading: 'Loading', file: 'ts/load-options.ts', name: 'LoadOptions' },
+  {
+    heading: 'Loading on an NPU: `contextSize`, `maxQueue`, `chatTemplate`, `isolate`, `onProgress`, `onLog`, `signal`, and',
+    file: 'ts/rkllm-options.ts',
+    name: 'NpuOptions',
+    numbers: [
+      'maxContextLength',
+      'temperature',
+      'topK',
+      'topP',
+      'repeatPenalty',
+      'frequencyPenalty',
+      'presencePenalty',
+      'mirostat',
+      'mirostatTau',
+      'mirostatEta',
+    ],
+  },
+  { heading: 'Generation on an NPU: those of generation, and', file: 'ts/rkllm-options.ts', name: 'RKLLMGenerateOptions' },
+  { heading: 'Clearing the cache of an NPU', file: 'ts/rkllm-options.ts', name: 'ClearCacheOptions', all: true },
+  { heading: 'Ranking', file: 'ts/rerank.ts', name: 'RerankOptions', all: true },
   { heading: 'Embedding', file: 'ts/embed.ts', name: 'EmbedOptions', all: true },
   { heading: 'Tokenizing', file: 'ts/tokenize-options.ts', name: 'TokenizeOptions' },
   { heading: 'Adapters', file: 'ts/lora.ts', name: 'LoadLoraOptions', all: true },
@@ -35,6 +55,7 @@ const ALIASES = [
   { file: 'ts/token-callback.ts', name: 'OnToken' },
   { file: 'ts/load-options.ts', name: 'KvCacheType' },
   { file: 'ts/load-options.ts', name: 'Pooling' },
+  { file: 'ts/path.ts', name: 'FilePath' },
 ]
 
 /** The whole page; `numbers` is what the Rust example `option_tables` prints. */
@@ -52,8 +73,10 @@ async function otherOptions() {
   return HEADING + TABLES.map((table) => section(ts, table)).join('') + types(ts)
 }
 
-function section(ts, { heading, file, name, all = false }) {
-  const rows = optionsOf(ts, file, name).filter(({ type }) => all || type !== 'number')
+/** Numbers are in the tables from Rust, but for `numbers`, which those have no row for. */
+function section(ts, { heading, file, name, all = false, numbers = [] }) {
+  const isShown = (option) => all || option.type !== 'number' || numbers.includes(option.name)
+  const rows = optionsOf(ts, file, name).filter(isShown)
   const head = heading === undefined ? '' : `\n### ${heading}\n\n| option | type | default | meaning |\n|---|---|---|---|\n`
   return head + rows.map(row).join('')
 }
@@ -103,7 +126,7 @@ function comment(ts, node) {
 
 /** A doc comment as Markdown: links become names. */
 function text(ts, comment) {
-  return oneLine(ts.getTextOfJSDocComment(comment) ?? '').replaceAll(/\{@link (\w+)\}/g, '`$1`')
+  return oneLine(ts.getTextOfJSDocComment(comment) ?? '').replaceAll(/\{@link ([\w.]+)\}/g, '`$1`')
 }
 
 function oneLine(words) {

@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use rkllmjs_core::{OPTIONS, OptionFact};
-use rkllmjs_runtime::LOAD_OPTIONS;
+use rkllmjs_runtime::{LOAD_OPTIONS, NPU_OPTIONS};
 
 /// Rows that are no plain number in JavaScript; the table of the other options has these.
 const NOT_NUMBERS: [&str; 3] = ["logit_bias", "lora", "gpu_layers"];
@@ -13,9 +13,12 @@ fn main() -> std::io::Result<()> {
     std::io::stdout().write_all(option_tables().as_bytes())
 }
 
-/// Both tables under their headings.
+/// The tables under their headings.
 pub(crate) fn option_tables() -> String {
-    format!("### Generation\n\n{}\n### Loading\n\n{}", table(&OPTIONS), table(&LOAD_OPTIONS))
+    let tables =
+        [("Generation", &OPTIONS[..]), ("Loading", &LOAD_OPTIONS), ("Loading on an NPU", &NPU_OPTIONS)];
+    let sections = tables.map(|(heading, facts)| format!("### {heading}\n\n{}", table(facts)));
+    sections.join("\n")
 }
 
 fn table(facts: &[OptionFact]) -> String {
@@ -32,7 +35,8 @@ fn row(fact: &OptionFact) -> String {
 
 /// Writes every option named in `text` as JavaScript does.
 fn with_camel_case_names(text: &str) -> String {
-    let mut names: Vec<&str> = OPTIONS.iter().chain(&LOAD_OPTIONS).map(|fact| fact.name).collect();
+    let mut names: Vec<&str> =
+        OPTIONS.iter().chain(&LOAD_OPTIONS).chain(&NPU_OPTIONS).map(|fact| fact.name).collect();
     // The longest first: one name may be a part of another.
     names.sort_by_key(|name| std::cmp::Reverse(name.len()));
     names.into_iter().fold(text.to_owned(), |text, name| text.replace(name, &camel_case(name)))

@@ -22,6 +22,8 @@ pub struct NpuOptions {
     pub embed_flash: Option<bool>,
     /// Positions at the start that survive a full context.
     pub n_keep: Option<f64>,
+    /// Inputs that the runtime computes in one run.
+    pub n_batch: Option<f64>,
     /// Leave control tokens out of the text.
     pub skip_special_token: Option<bool>,
     /// Go on after the token that ends an answer.
@@ -42,6 +44,7 @@ impl NpuOptions {
             ("cpu_mask", self.cpu_mask.is_some()),
             ("embed_flash", self.embed_flash.is_some()),
             ("n_keep", self.n_keep.is_some()),
+            ("n_batch", self.n_batch.is_some()),
             ("skip_special_token", self.skip_special_token.is_some()),
             ("ignore_eos_token", self.ignore_eos_token.is_some()),
             ("temperature", sampling.temperature.is_some()),

@@ -31,7 +31,7 @@ const CONTEXT_MAX: u32 = 16_384;
 const QUEUE_DEFAULT: u32 = 256;
 
 /// Every numeric load option that only models on an NPU have.
-pub const NPU_OPTIONS: [OptionFact; 4] = [
+pub const NPU_OPTIONS: [OptionFact; 5] = [
     OptionFact::whole(
         "max_new_tokens",
         "up to the end of the context",
@@ -60,11 +60,19 @@ pub const NPU_OPTIONS: [OptionFact; 4] = [
         1_048_576.0,
         "Positions at the start that survive when a kept conversation fills the context; -1 is none.",
     ),
+    OptionFact::whole(
+        "n_batch",
+        "1",
+        1.0,
+        16.0,
+        "Inputs that the runtime computes in one run: 1 in this version; more is `unsupported`.",
+    ),
 ];
 
 /// Loads an `.rkllm` file.
 pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<Model, Error> {
     refuse_other_options(options)?;
+    refuse_batch(options.npu.n_batch)?;
     let file = model_file::check(path, npu::soc().value.as_ref())?;
     let companions = hf::open_beside(path)?;
     let settings = settings(path, options, companions.as_ref())?;
@@ -192,6 +200,17 @@ fn context(asked: Option<f64>, made_for: Option<u32>) -> Result<u32, Error> {
             Err(Error::option("context_size", message))
         }
     }
+}
+
+/// The runtime's batches are static: all inputs begin together, none can leave or be stopped before the others,
+/// and what a run does with fewer inputs than the batch has is nowhere said.
+fn refuse_batch(asked: Option<f64>) -> Result<(), Error> {
+    if number("n_batch", asked)?.is_some_and(|inputs| inputs > 1.0) {
+        let message = "must be 1: in the NPU runtime's batches all answers begin together and none can be cancelled \
+                       or replaced before the others have ended; leave it out, and requests take turns";
+        return Err(Error::unsupported("n_batch", message));
+    }
+    Ok(())
 }
 
 fn number(name: &'static str, value: Option<f64>) -> Result<Option<f64>, Error> {
