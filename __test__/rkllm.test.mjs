@@ -246,3 +246,29 @@ test('nBatch is 1, and more is refused with the reason', async () => {
   }
   await assert.rejects(loadModel(bundledModelPath(), { nBatch: 1 }), { code: 'unsupported' })
 })
+
+for (const abi of ['1.2', '1.3']) {
+  for (const isolate of [true, false]) {
+    describe(`a kept conversation on a runtime of ${abi} with isolate: ${isolate}`, () => {
+      const load = (contextSize) =>
+        RKLLMClient.load(modelPath, { libraryPath: standinLibrary(abi), contextSize, isolate, ...GREEDY })
+
+      test('that fills the context ends with the reason length', async () => {
+        const model = await load(48)
+        const { finishReason, usage } = await model.generate('Once upon a time', { keepHistory: true })
+        await model.close()
+        assert.equal(finishReason, 'length')
+        assert.ok(usage.promptTokens + usage.completionTokens >= 48, JSON.stringify(usage))
+      })
+
+      test('whose answer ends by itself has the reason stop, and so has a second one', async () => {
+        const model = await load(512)
+        for (const question of ['What is the capital of France?', 'And what do horses eat?']) {
+          const { finishReason } = await model.generate(question, { keepHistory: true })
+          assert.equal(finishReason, 'stop')
+        }
+        await model.close()
+      })
+    })
+  }
+}

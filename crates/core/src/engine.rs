@@ -82,6 +82,12 @@ pub trait Sink {
         let _ = (sequence, tokens, cached);
     }
 
+    /// The answer of a sequence ends here because the context is full, where only the engine can tell: it
+    /// keeps the conversation itself. An end like any other for who does not ask why.
+    fn full(&mut self, sequence: SequenceId) {
+        self.token(sequence, Sampled { token: 0, bytes: &[], end: true, logprob: None });
+    }
+
     /// This sequence cannot go on; the others of the batch can.
     fn failed(&mut self, sequence: SequenceId, error: Error);
 }

@@ -6,8 +6,8 @@ use crate::delivery::Delivery;
 use crate::inbox::{Arrival, Ticket};
 use crate::sequence::Sequence;
 use crate::{
-    Batch, Engine, Error, ErrorCode, Limits, Opening, Outcome, Request, Run, Sampled, SequenceId, Timings,
-    Usage,
+    Batch, Engine, Error, ErrorCode, FinishReason, Limits, Opening, Outcome, Part, Request, Run, Sampled,
+    SequenceId, Timings, Usage,
 };
 
 /// What all choices of one request share.
@@ -305,6 +305,10 @@ impl Scheduler {
                         answer.read = Some((tokens, cached));
                     }
                 }
+                Event::Full { sequence } => {
+                    let parts = self.find(sequence).and_then(Sequence::flush).into_iter().collect();
+                    self.deliver(sequence, parts, Some(FinishReason::Length), 0, now, engine);
+                }
                 Event::Failed { sequence, error } => {
                     if let Some(answer) = self.find(sequence).map(|s| s.answer) {
                         self.end_answer(answer, Some(error), now, engine);
@@ -334,6 +338,20 @@ impl Scheduler {
         let before = sequence.completion_tokens();
         let (parts, finish) = sequence.accept(sampled, context);
         let made = (sequence.completion_tokens() - before) as u64;
+        self.deliver(id, parts, finish, made, now, engine);
+    }
+
+    /// Hands over what a step brought for a sequence, `made` tokens, and ends it if there is a reason to.
+    fn deliver(
+        &mut self,
+        id: SequenceId,
+        parts: Vec<Part>,
+        finish: Option<FinishReason>,
+        made: u64,
+        now: Instant,
+        engine: &mut dyn Engine,
+    ) {
+        let Some(sequence) = self.find(id) else { return };
         let (index, answer_id) = (sequence.index, sequence.answer);
         self.completion_tokens += made;
         let Some(answer) = self.answers.get_mut(&answer_id) else { return };
@@ -457,6 +475,9 @@ pub(crate) enum Event {
         sequence: SequenceId,
         tokens: u32,
         cached: u32,
+    },
+    Full {
+        sequence: SequenceId,
     },
     Failed {
         sequence: SequenceId,

@@ -39,6 +39,10 @@ impl Sink for Events {
         self.0.push(Event::Prompt { sequence, tokens, cached });
     }
 
+    fn full(&mut self, sequence: SequenceId) {
+        self.0.push(Event::Full { sequence });
+    }
+
     fn failed(&mut self, sequence: SequenceId, error: Error) {
         self.0.push(Event::Failed { sequence, error });
     }

@@ -391,12 +391,11 @@ impl RkllmEngine {
                 self.active = None;
                 // What is left of the run is the saving of its cache.
                 self.session.drain();
-                self.count_prompt(sequence, perf, sink)?;
-                sink.token(sequence, Sampled { token: UNKNOWN_END, bytes: &[], end: true, logprob: None });
+                self.end(sequence, perf, sink)?;
             }
             Some(Event::Returned(0)) => {
                 self.active = None;
-                sink.token(sequence, Sampled { token: UNKNOWN_END, bytes: &[], end: true, logprob: None });
+                self.end(sequence, None, sink)?;
             }
             other => return self.fail(sequence, other, &patience, sink),
         }
@@ -501,21 +500,24 @@ impl RkllmEngine {
         Ok(StepOutcome::Done)
     }
 
-    /// Says how many tokens a prompt had that the runtime read itself.
-    fn count_prompt(
-        &mut self,
-        sequence: SequenceId,
-        perf: Option<Perf>,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Error> {
+    /// Says that an answer has ended, and why: of a prompt that the runtime read itself, only the runtime knows
+    /// how much of the context is taken.
+    fn end(&mut self, sequence: SequenceId, perf: Option<Perf>, sink: &mut dyn Sink) -> Result<(), Error> {
         let is_counted = self.open.get(&sequence).is_none_or(Open::is_resumable);
-        let (Some(perf), false) = (perf, is_counted) else { return Ok(()) };
-        let computed = u32::try_from(perf.prefill_tokens).unwrap_or(0);
-        let made = u32::try_from(perf.generate_tokens).unwrap_or(0);
-        // All that is cached but the answer; the runtime's own count leaves out what was cached before.
-        let held = self.session.call(|handle| handle.cache_size())?.unwrap_or(0);
-        let tokens = held.saturating_sub(made).max(computed);
-        sink.prompt(sequence, tokens, tokens - computed);
+        let held = if is_counted { 0 } else { self.session.call(|handle| handle.cache_size())?.unwrap_or(0) };
+        if let (Some(perf), false) = (perf, is_counted) {
+            let computed = u32::try_from(perf.prefill_tokens).unwrap_or(0);
+            let made = u32::try_from(perf.generate_tokens).unwrap_or(0);
+            // All that is cached but the answer; the runtime's own count leaves out what was cached before.
+            let tokens = held.saturating_sub(made).max(computed);
+            sink.prompt(sequence, tokens, tokens - computed);
+        }
+        // The last token is in the context, but not in the cache: nothing follows it.
+        if held.saturating_add(1) >= self.limits.context {
+            sink.full(sequence);
+        } else {
+            sink.token(sequence, Sampled { token: UNKNOWN_END, bytes: &[], end: true, logprob: None });
+        }
         Ok(())
     }
 

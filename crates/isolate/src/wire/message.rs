@@ -160,6 +160,7 @@ pub(crate) fn batch<'a>(runs: &'a [RunMessage<'_>], adapters: Adapters) -> Batch
 pub(crate) enum StepEvent {
     Token { sequence: SequenceId, token: Token, bytes: Vec<u8>, end: bool, logprob: Option<LogprobMessage> },
     Prompt { sequence: SequenceId, tokens: u32, cached: u32 },
+    Full { sequence: SequenceId },
     Failed { sequence: SequenceId, error: WireError },
 }
 
@@ -172,6 +173,7 @@ impl StepEvent {
                 sink.token(sequence, Sampled { token, bytes: &bytes, end, logprob });
             }
             Self::Prompt { sequence, tokens, cached } => sink.prompt(sequence, tokens, cached),
+            Self::Full { sequence } => sink.full(sequence),
             Self::Failed { sequence, error } => sink.failed(sequence, error.into()),
         }
     }
@@ -190,6 +192,10 @@ impl Sink for StepEvents {
 
     fn prompt(&mut self, sequence: SequenceId, tokens: u32, cached: u32) {
         self.0.push(StepEvent::Prompt { sequence, tokens, cached });
+    }
+
+    fn full(&mut self, sequence: SequenceId) {
+        self.0.push(StepEvent::Full { sequence });
     }
 
     fn failed(&mut self, sequence: SequenceId, error: rkllmjs_core::Error) {
