@@ -9,6 +9,7 @@ import { after, before, describe, test } from 'node:test'
 import { LlamaModel, RKLLMClient, bundledModelPath, diagnose, loadModel, npuStatus } from '../dist/index.mjs'
 import { standinLibrary, standinModelPath } from '../dist/standin.mjs'
 import { run } from './processes/run.mjs'
+import { libraryOfVersion, modelOfToolkit } from './support/npu-files.mjs'
 
 const GREEDY = { temperature: 0, topK: 1, repeatPenalty: 1 }
 const FRANCE = [{ role: 'user', content: 'What is the capital of France?' }]
@@ -271,4 +272,49 @@ for (const abi of ['1.2', '1.3']) {
       })
     })
   }
+}
+
+for (const isolate of [true, false]) {
+  describe(`the toolkit that made a model, with isolate: ${isolate}`, () => {
+    const model = (version) => modelOfToolkit(join(folder, `toolkit-${version}-${isolate}`), version)
+    const library = (version) => {
+      const from = standinLibrary(version.slice(0, 3))
+      return libraryOfVersion(from, version, join(folder, `librkllmrt-${version}-${isolate}.so`))
+    }
+
+    test('must not be newer than the runtime', async () => {
+      for (const [toolkit, runtime] of [['1.3.1', '1.2.3'], ['1.3.1', '1.3.0'], ['1.2.3', '1.2.1']]) {
+        const options = { libraryPath: library(runtime), contextSize: 512, isolate }
+        await assert.rejects(RKLLMClient.load(model(toolkit), options), (error) => {
+          assert.equal(error.code, 'model-invalid')
+          assert.deepEqual([error.details.toolkit, error.details.runtime], [toolkit, runtime])
+          assert.ok(error.message.includes(`version ${toolkit} of the toolkit, and the runtime is ${runtime}`))
+          return true
+        })
+      }
+    })
+
+    test('is believed less than what runtimeVersion says', async () => {
+      const options = { libraryPath: library('1.3.0'), contextSize: 512, isolate, runtimeVersion: '1.3.1' }
+      const client = await RKLLMClient.load(model('1.3.1'), options)
+      assert.equal(client.runtimeInfo().version, '1.3.0')
+      await client.close()
+    })
+
+    test('is warned of in onLog where the runtime is known to misread its models', async () => {
+      const warnings = async (toolkit, runtime) => {
+        const lines = []
+        const onLog = (level, line) => level === 'warn' && lines.push(line)
+        const options = { libraryPath: library(runtime), contextSize: 512, isolate, onLog }
+        await (await RKLLMClient.load(model(toolkit), options)).close()
+        await sleep(20)
+        return lines.filter((line) => line.includes('misread'))
+      }
+      const [warning, ...others] = await warnings('1.2.2', '1.3.0')
+      assert.match(warning, /runtime 1\.3\.0 .*toolkit 1\.2\.2.*runtime 1\.3\.1 reads them/)
+      assert.equal(others.length, 0)
+      assert.deepEqual(await warnings('1.2.2', '1.2.3'), [])
+      assert.deepEqual(await warnings('1.2.1', '1.3.0'), [])
+    })
+  })
 }

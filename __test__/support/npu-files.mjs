@@ -1,5 +1,5 @@
 // Files of the stand-in's kind, made of those that are there.
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 
 import { standinModelPath } from '../../dist/standin.mjs'
@@ -32,6 +32,8 @@ export function wrapAdapter(gguf, path) {
 
 /** A copy of a library that says it is of another version. */
 export function libraryOfVersion(library, version, path) {
+  // Who writes to a library that is loaded crashes the process.
+  if (existsSync(path)) return path
   const bytes = readFileSync(library)
   const banner = 'RKLLM SDK (version: '
   const at = bytes.indexOf(banner) + banner.length

@@ -17,6 +17,7 @@ mod plan;
 mod prepare;
 mod registry;
 mod rerank;
+mod toolkit;
 
 pub use diagnose::{Question, diagnose};
 pub use inspect::inspect;

@@ -12,6 +12,7 @@ use super::problem::Problem;
 use crate::file::{self, Kind, Sign};
 use crate::load::LoadOptions;
 use crate::plan::Plan;
+use crate::toolkit;
 
 /// What is to be said about one file.
 pub(super) struct ModelReport {
@@ -169,17 +170,15 @@ impl ModelReport {
         }
     }
 
-    /// A runtime reads models of its own version and older.
+    /// What the versions of the toolkit and of the runtime mean for each other.
     fn toolkit_problem(&self, file: &ModelFile, here: &Here) -> Option<Problem> {
-        let toolkit = file.toolkit_version?;
-        let runtime = here.runtime.found.as_ref()?.version?;
-        (runtime < toolkit).then(|| {
-            let message = format!(
-                "{}: was made by version {toolkit} of the toolkit, and the runtime is {runtime}, which is older",
-                self.path
-            );
-            Problem::error(message).fixed_by(format!("install a runtime of version {toolkit} or newer"))
-        })
+        let (made_by, runtime) = (file.toolkit_version, here.runtime.found.as_ref()?.version);
+        if let Some(why) = toolkit::obstacle(made_by, runtime) {
+            let fix = format!("install a runtime of version {} or newer", made_by?);
+            return Some(Problem::error(format!("{}: {why}", self.path)).fixed_by(fix));
+        }
+        let warning = toolkit::warning(made_by, runtime)?;
+        Some(Problem::warning(format!("{}: {warning}", self.path)).fixed_by("update the runtime"))
     }
 
     fn chip_problem(&self, file: &ModelFile, here: &Here) -> Option<Problem> {

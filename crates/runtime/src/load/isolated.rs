@@ -85,7 +85,7 @@ pub fn serve_engine() -> ! {
         let (engine, facts): (Box<dyn Engine>, Value) = match file::kind(&path) {
             Kind::Gguf => (Box::new(gguf::engine_alone(&path, &options, &hooks)?), Value::Null),
             Kind::Rkllm => {
-                let (engine, facts) = rkllm::engine_alone(&path, &options)?;
+                let (engine, facts) = rkllm::engine_alone(&path, &options, &hooks)?;
                 (Box::new(engine), facts)
             }
         };

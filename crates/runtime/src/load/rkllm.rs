@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex};
 
 use rkllmjs_core::{Engine, Error, ModelHandle, ModelSettings, OptionFact, OptionSupport, Tokenizer};
 use rkllmjs_hf_tokenizer::{self as hf, Companions, ModelFacts};
-use rkllmjs_rkllm::library::{Library, Search};
+use rkllmjs_llama::LogLevel;
+use rkllmjs_rkllm::library::{Library, Search, Version};
+use rkllmjs_rkllm::model_file::{self, ModelFile};
 use rkllmjs_rkllm::{
-    EngineOptions, HandleSampling, RkllmEngine, RuntimeLog, SessionSettings, default_sampling, model_file,
-    npu,
+    EngineOptions, HandleSampling, RkllmEngine, RuntimeLog, SessionSettings, default_sampling, npu,
 };
 use serde_json::Value;
 
@@ -21,7 +22,7 @@ use crate::machine::fast_processor_mask;
 use crate::model::{Model, Parts, Vocabulary};
 use crate::plan::whole;
 use crate::prepare::Prepare;
-use crate::registry;
+use crate::{registry, toolkit};
 
 /// What models are converted for unless somebody asks for more; the file says it in a way only the runtime
 /// reads.
@@ -90,7 +91,9 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
         isolated::start(path, options.clone(), hooks)?
     } else {
         let (engine, runtime) = engine(
+            &file,
             &options.npu,
+            hooks,
             EngineOptions {
                 session: settings,
                 embedding_length: facts.embedding_size,
@@ -134,21 +137,38 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
 }
 
 /// The engine without what makes a model of it, for the process that runs it alone, and the runtime it uses.
-pub(super) fn engine_alone(path: &Path, options: &LoadOptions) -> Result<(RkllmEngine, Value), Error> {
+pub(super) fn engine_alone(
+    path: &Path,
+    options: &LoadOptions,
+    hooks: &Hooks,
+) -> Result<(RkllmEngine, Value), Error> {
+    let file = model_file::check(path, npu::soc().value.as_ref())?;
     let companions = hf::open_beside(path)?;
     let session = SessionSettings { log: RuntimeLog::Heard, ..settings(path, options, companions.as_ref())? };
     let chat_template = template(options, companions.as_ref());
     let embedding_length = companions.as_ref().and_then(|companions| companions.facts.embedding_size);
     let tokenizer = companions.map(|companions| Arc::new(companions.tokenizer) as Arc<dyn Tokenizer>);
-    engine(&options.npu, EngineOptions { session, embedding_length, tokenizer, chat_template })
+    let options_of_engine = EngineOptions { session, embedding_length, tokenizer, chat_template };
+    engine(&file, &options.npu, hooks, options_of_engine)
 }
 
-fn engine(npu: &NpuOptions, options: EngineOptions) -> Result<(RkllmEngine, Value), Error> {
+fn engine(
+    file: &ModelFile,
+    npu: &NpuOptions,
+    hooks: &Hooks,
+    options: EngineOptions,
+) -> Result<(RkllmEngine, Value), Error> {
     let library = Library::find(&Search {
         library_path: npu.library_path.as_deref(),
         addon_folder: npu.addon_folder.as_deref(),
         runtime_version: npu.runtime_version.as_deref(),
     })?;
+    let claimed = npu.runtime_version.as_deref().and_then(Version::parse);
+    let runtime = claimed.or(library.version);
+    toolkit::refuse_older_runtime(&file.path, file.toolkit_version, runtime)?;
+    if let (Some(warning), Some(log)) = (toolkit::warning(file.toolkit_version, runtime), &hooks.log) {
+        log(LogLevel::Warn, &warning);
+    }
     let engine = RkllmEngine::new(library, options)?;
     Ok((engine, describe_runtime(library)))
 }
