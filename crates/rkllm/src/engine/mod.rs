@@ -64,10 +64,14 @@ struct Open {
 }
 
 impl Open {
+    /// How many tokens of its answer have been taken up. The newest one is among them once the next is asked for.
+    fn given(&self) -> u32 {
+        count(self.tokens.len().saturating_sub(self.prompt))
+    }
+
     /// How many tokens its answer may still have.
     fn left(&self) -> Option<u32> {
-        let made = count(self.tokens.len().saturating_sub(self.prompt));
-        self.max_tokens.map(|most| most.saturating_sub(made).max(1))
+        self.max_tokens.map(|most| most.saturating_sub(self.given()).max(1))
     }
 
     /// Whether its answer can be taken up again by sending all its tokens.

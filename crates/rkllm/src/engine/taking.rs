@@ -169,12 +169,16 @@ impl RkllmEngine {
     fn end(&mut self, sequence: SequenceId, perf: Option<Perf>, sink: &mut dyn Sink) -> Result<(), Error> {
         let is_counted = self.open.get(&sequence).is_none_or(Open::is_resumable);
         let held = if is_counted { 0 } else { self.session.call(|handle| handle.cache_size())?.unwrap_or(0) };
-        if let (Some(perf), false) = (perf, is_counted) {
-            let computed = u32::try_from(perf.prefill_tokens).unwrap_or(0);
-            let made = u32::try_from(perf.generate_tokens).unwrap_or(0);
-            // All that is cached but the answer; the runtime's own count leaves out what was cached before.
-            let tokens = held.saturating_sub(made).max(computed);
-            sink.prompt(sequence, tokens, tokens - computed);
+        if !is_counted {
+            let given = self.open.get(&sequence).map_or(0, Open::given);
+            let made = perf.map_or(given, |perf| u32::try_from(perf.generate_tokens).unwrap_or(0));
+            let computed = perf.map(|perf| u32::try_from(perf.prefill_tokens).unwrap_or(0));
+            // All that is cached but the answer; the runtime's own count leaves out what was cached before, and some
+            // say nothing at the end.
+            let tokens = held.saturating_sub(made).max(computed.unwrap_or(0));
+            if tokens > 0 {
+                sink.prompt(sequence, tokens, tokens - computed.unwrap_or(tokens));
+            }
         }
         // The last token is in the context, but not in the cache: nothing follows it.
         if held.saturating_add(1) >= self.limits.context {
