@@ -44,7 +44,7 @@ pub use model_handle::{ModelHandle, ModelSettings, Submission};
 pub use native_call::{ClearCache, NativeCall, NativeReply};
 pub use native_input::{History, NativeContent, NativeInput};
 pub use option_support::OptionSupport;
-pub use options::{GenerateOptions, OPTIONS, OptionFact, SAMPLER_NAMES};
+pub use options::{GenerateOptions, OPTIONS, OptionFact, SAMPLER_NAMES, check_grammar};
 pub use part::{FinishReason, Part, Timings, Usage};
 pub use request::{Adapters, Request, StopRules};
 pub use sampling::{SamplerKind, Sampling};

@@ -270,6 +270,7 @@ impl GenerateOptions {
             native: None,
             sampling,
             stop: self.stop_rules(vocabulary_size)?,
+            spelled: Vec::new(),
             max_tokens: self.max_tokens.map(|n| integer("max_tokens", Some(n), 0)).transpose()?,
             choices: integer("n", self.n, 1)?,
             logprobs,
@@ -357,6 +358,8 @@ impl GenerateOptions {
                 Some(grammar) => Some(checked_grammar(grammar)?),
                 None => default.grammar.clone(),
             },
+            grammar_triggers: default.grammar_triggers.clone(),
+            grammar_prefix: default.grammar_prefix.clone(),
             order: match &self.samplers {
                 Some(names) => checked_order(names)?,
                 None => default.order.clone(),
@@ -472,6 +475,16 @@ fn checked_order(names: &[String]) -> Result<Vec<SamplerKind>, Error> {
 
 /// A grammar within the limits its parser survives; whether it is GBNF is the engine's to say.
 fn checked_grammar(grammar: &str) -> Result<String, Error> {
+    check_grammar(grammar)?;
+    Ok(grammar.to_owned())
+}
+
+/// Refuses a grammar that is too large or nests too deep for the parser behind it.
+///
+/// # Errors
+///
+/// `invalid-request` naming `grammar`.
+pub fn check_grammar(grammar: &str) -> Result<(), Error> {
     if grammar.len() > GRAMMAR_BYTES_MAX {
         let message = format!("holds at most {GRAMMAR_BYTES_MAX} bytes, got {}", grammar.len());
         return Err(Error::option("grammar", message));
@@ -484,7 +497,7 @@ fn checked_grammar(grammar: &str) -> Result<String, Error> {
         let message = format!("nests parentheses {depth} deep, at most {GRAMMAR_DEPTH_MAX} are allowed");
         return Err(Error::option("grammar", message));
     }
-    Ok(grammar.to_owned())
+    Ok(())
 }
 
 /// The deepest nesting of parentheses outside literals and character classes. Counting one too

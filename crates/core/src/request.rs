@@ -28,6 +28,8 @@ pub struct Request {
     pub sampling: Sampling,
     /// When the answer ends.
     pub stop: StopRules,
+    /// Control tokens that are part of the answer's text, with their spellings.
+    pub spelled: Vec<(Token, String)>,
     /// Most tokens of one answer; `None` is up to the end of the context.
     pub max_tokens: Option<u32>,
     /// How many answers.

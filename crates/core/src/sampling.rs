@@ -74,6 +74,11 @@ pub struct Sampling {
     pub ignore_end: bool,
     /// A GBNF grammar the answer must follow.
     pub grammar: Option<String>,
+    /// Words of which the first in the answer brings the grammar into force, from where it begins. With none
+    /// the grammar always is.
+    pub grammar_triggers: Vec<String>,
+    /// The end of the prompt, where the grammar begins with it.
+    pub grammar_prefix: Vec<Token>,
     /// The order of the chain.
     pub order: Vec<SamplerKind>,
 }
@@ -105,6 +110,8 @@ impl Default for Sampling {
             logit_bias: Vec::new(),
             ignore_end: false,
             grammar: None,
+            grammar_triggers: Vec::new(),
+            grammar_prefix: Vec::new(),
             order: SAMPLER_NAMES.iter().map(|&(_, kind)| kind).collect(),
         }
     }

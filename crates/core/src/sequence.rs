@@ -83,7 +83,9 @@ impl Sequence {
             return (self.stream.finish().into_iter().collect(), Some(FinishReason::Stop));
         }
         self.tokens.push(sampled.token);
-        let (part, stopped) = self.stream.push(sampled);
+        let spelled = self.request.spelled.iter().find(|(token, _)| *token == sampled.token);
+        let bytes = spelled.map_or(sampled.bytes, |(_, spelling)| spelling.as_bytes());
+        let (part, stopped) = self.stream.push(Sampled { bytes, ..sampled });
         let mut parts: Vec<Part> = part.into_iter().collect();
         if stopped {
             return (parts, Some(FinishReason::Stop));

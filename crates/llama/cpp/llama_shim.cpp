@@ -124,6 +124,14 @@ llama_sampler * rkllmjs_llama_grammar_new(const llama_vocab * vocab, const char 
     });
 }
 
+llama_sampler * rkllmjs_llama_grammar_lazy_new(const llama_vocab * vocab, const char * grammar, const char * root,
+                                               const char ** patterns, size_t count) {
+    return guarded<llama_sampler *>(nullptr, [&] {
+        check_grammar(vocab, grammar, root);
+        return llama_sampler_init_grammar_lazy_patterns(vocab, grammar, root, patterns, count, nullptr, 0);
+    });
+}
+
 int32_t rkllmjs_llama_sampler_apply(llama_sampler * sampler, llama_token_data_array * candidates) {
     return guarded<int32_t>(RKLLMJS_THROWN, [&] {
         llama_sampler_apply(sampler, candidates);

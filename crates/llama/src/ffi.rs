@@ -42,6 +42,13 @@ unsafe extern "C" {
         grammar: *const c_char,
         root: *const c_char,
     ) -> *mut sys::llama_sampler;
+    pub(crate) fn rkllmjs_llama_grammar_lazy_new(
+        vocab: *const sys::llama_vocab,
+        grammar: *const c_char,
+        root: *const c_char,
+        patterns: *mut *const c_char,
+        count: usize,
+    ) -> *mut sys::llama_sampler;
     pub(crate) fn rkllmjs_llama_sampler_apply(
         sampler: *mut sys::llama_sampler,
         candidates: *mut sys::llama_token_data_array,

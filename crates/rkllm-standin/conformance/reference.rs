@@ -130,6 +130,8 @@ fn greedy() -> Sampling {
         logit_bias: Vec::new(),
         ignore_end: false,
         grammar: None,
+        grammar_triggers: Vec::new(),
+        grammar_prefix: Vec::new(),
         order: vec![SamplerKind::Temperature],
     }
 }

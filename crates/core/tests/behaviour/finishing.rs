@@ -24,6 +24,13 @@ fn parts(answer: &Answer) -> Vec<(String, Vec<u32>)> {
 }
 
 #[test]
+fn control_tokens_that_are_spelled_are_part_of_the_text() {
+    let rig = saying(&[b"", b"", b"c"]);
+    let answer = rig.submit(Request { spelled: vec![(6, "<b>".to_owned())], ..short(1, 4, 4) });
+    assert_eq!(answer.finished(), ("<b>c8 ".to_owned(), FinishReason::Length));
+}
+
+#[test]
 fn max_tokens_ends_an_answer() {
     let rig = Rig::free();
     for max_tokens in [1, 2, 50] {

@@ -1,33 +1,16 @@
-use std::ffi::CString;
 use std::sync::Arc;
 
 use llama_cpp_sys_2 as sys;
 use rkllmjs_core::{Error, SamplerKind, Sampling, Token, Tokenizer};
 
 use super::raw::RawSampler;
-use super::repetition;
 use super::{COLDEST, Link};
-use crate::{Model, ffi, log};
+use crate::Model;
 
 /// Places where DRY's search for repeats starts anew; the ones its author recommends.
 const DRY_BREAKERS: [&std::ffi::CStr; 4] = [c"\n", c":", c"\"", c"*"];
 /// The penalties' memory is allocated at this size, so it is bounded here and not by the context.
 const LOOK_BACK_MAX: u32 = 1 << 20;
-
-pub(super) fn grammar_sampler(model: &Model, text: &str) -> Result<RawSampler, Error> {
-    let bad = |why: String| Error::option("grammar", format!("is not valid GBNF: {why}"));
-    repetition::check(text).map_err(bad)?;
-    let text = CString::new(text).map_err(|_| bad("it holds a NUL character".to_owned()))?;
-    log::take_error();
-    // SAFETY: the vocabulary lives as long as the model; the strings end in NUL.
-    let raw = unsafe { ffi::rkllmjs_llama_grammar_new(model.raw_vocab(), text.as_ptr(), c"root".as_ptr()) };
-    let made = RawSampler::from_raw(raw, "grammar");
-    // A left-recursive grammar leaves a sampler without a grammar behind, and a line in the log.
-    match log::take_error() {
-        Some(line) => Err(bad(line)),
-        None => made.map_err(|_| bad(ffi::message())),
-    }
-}
 
 /// The links of the chain in the request's order, without those whose values do nothing.
 pub(super) fn links(model: &Arc<Model>, s: &Sampling, mirostat: bool) -> Result<Vec<Link>, Error> {

@@ -2,6 +2,7 @@
 //! every draw is ours.
 
 mod chain;
+mod grammar;
 mod mirostat;
 mod raw;
 mod repetition;
@@ -13,7 +14,8 @@ use rkllmjs_core::{Error, ErrorCode, Sampling, Token, Tokenizer};
 
 use crate::Model;
 use crate::random::uniform;
-use chain::{grammar_sampler, links};
+use chain::links;
+use grammar::Grammar;
 use mirostat::Mirostat;
 use raw::RawSampler;
 
@@ -51,7 +53,7 @@ enum Pick {
 pub(crate) struct SequenceSampler {
     links: Vec<Link>,
     mirostat: Option<Mirostat>,
-    grammar: Option<RawSampler>,
+    grammar: Option<Grammar>,
     pick: Pick,
     seed: u32,
     position: u64,
@@ -62,7 +64,8 @@ pub(crate) struct SequenceSampler {
 impl SequenceSampler {
     /// Builds the chain. `prompt` is what the penalties may look back at.
     pub(crate) fn new(model: &Arc<Model>, sampling: &Sampling, prompt: &[Token]) -> Result<Self, Error> {
-        let grammar = sampling.grammar.as_deref().map(|text| grammar_sampler(model, text)).transpose()?;
+        let grammar =
+            sampling.grammar.as_deref().map(|text| Grammar::new(model, text, sampling)).transpose()?;
         let greedy = sampling.temperature < COLDEST;
         let mirostat = sampling.mirostat > 0 && !greedy;
         let mut this = Self {
@@ -93,7 +96,7 @@ impl SequenceSampler {
                 "the model computed values that are no numbers (NaN or infinity); its weights are damaged";
             return Err(Error::new(ErrorCode::EngineFailed, message));
         }
-        let token = if self.links.is_empty() && self.grammar.is_none() && self.pick == Pick::Best {
+        let token = if self.links.is_empty() && self.binding().is_none() && self.pick == Pick::Best {
             best(logits)
         } else {
             let chosen = self.sample_by_chain(logits, candidates)?;
@@ -112,6 +115,11 @@ impl SequenceSampler {
         Ok(token)
     }
 
+    /// The grammar, if it is in force.
+    fn binding(&mut self) -> Option<&mut RawSampler> {
+        self.grammar.as_mut().and_then(Grammar::binding)
+    }
+
     /// Checking one token against a grammar is cheap and checking all of them is not, so the chain
     /// runs first, and the grammar masks what the chain leaves only when it refuses the choice. What
     /// is drawn either way follows the same distribution: the chain's, conditioned on what the
@@ -124,7 +132,7 @@ impl SequenceSampler {
         fill(candidates, logits);
         let left = self.run_chain(candidates)?;
         let chosen = self.choose(left, 0).ok_or_else(nothing_left)?;
-        let Some(grammar) = &mut self.grammar else { return Ok(chosen) };
+        let Some(grammar) = self.grammar.as_mut().and_then(Grammar::binding) else { return Ok(chosen) };
         if !allowed(grammar, &mut [chosen])?.is_empty() {
             return Ok(chosen);
         }
@@ -133,7 +141,7 @@ impl SequenceSampler {
             return Ok(chosen);
         }
         fill(candidates, logits);
-        let Some(grammar) = &mut self.grammar else { return Ok(chosen) };
+        let Some(grammar) = self.binding() else { return Ok(chosen) };
         let valid = allowed(grammar, candidates)?;
         if valid.is_empty() {
             let message = "no token of the vocabulary continues the grammar from here";

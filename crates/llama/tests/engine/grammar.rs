@@ -2,11 +2,11 @@
 
 use std::process::Command;
 
-use rkllmjs_core::{ErrorCode, GenerateOptions, Special, Token, Tokenizer};
+use rkllmjs_core::{ErrorCode, GenerateOptions, OptionSupport, Special, Token, Tokenizer};
 
 use crate::definitions::{only, ranking, softmax, temperature, top_k};
 use crate::statistics::assert_changes_to;
-use crate::support::{Bench, logits, plain};
+use crate::support::{Bench, greedy, logits, plain};
 
 fn with(grammar: &str) -> GenerateOptions {
     GenerateOptions { grammar: Some(grammar.to_owned()), ..plain() }
@@ -203,4 +203,53 @@ fn nothing_of_a_bad_grammar_is_printed() {
     let stdout = String::from_utf8_lossy(&child.stdout);
     assert!(child.status.success() && stdout.contains("1 passed"), "{stdout}");
     assert_eq!(String::from_utf8_lossy(&child.stderr), "");
+}
+
+/// The greedy answer to a prompt of the model's, under a grammar with these triggers and this prefix.
+fn under(bench: &mut Bench, prompt: &str, grammar: &str, triggers: &[&str], prefix: &str) -> String {
+    let prompt = bench.tokens(prompt);
+    let options = GenerateOptions { grammar: Some(grammar.to_owned()), ..greedy() };
+    let mut request = options.build(&OptionSupport::default(), 1024, 0).expect("a request");
+    request.sampling.grammar_triggers = triggers.iter().map(ToString::to_string).collect();
+    request.sampling.grammar_prefix = bench.tokens(prefix);
+    let sequence = bench.open_request(&request, &prompt).expect("it opens");
+    let answer = bench.go_on(sequence, &prompt, 40).expect("an answer");
+    String::from_utf8(answer.into_iter().flat_map(|taken| taken.bytes).collect()).expect("UTF-8")
+}
+
+const COPY: &str =
+    "<|im_start|>user\nRepeat this exactly: nokplock prafloo<|im_end|>\n<|im_start|>assistant\n";
+
+#[test]
+fn a_grammar_with_triggers_binds_from_the_first_of_them() {
+    let mut bench = Bench::tiny();
+    let copied = "nokplock prafloo";
+    assert_eq!(under(&mut bench, COPY, r#"root ::= "x""#, &["never", "at all"], ""), copied);
+    let mut bound = 0;
+    for end in 1..=copied.len() {
+        let word = &copied[..end];
+        let answer =
+            under(&mut bench, COPY, &format!(r#"root ::= "{word}" "-" [0-9]"#), &["never", word], "");
+        let after = answer.strip_prefix(word).expect("the word comes first");
+        // A token may hold more than the end of the word; the answer is then left alone.
+        let is_bound = after.len() == 2 && after.starts_with('-');
+        assert!(is_bound || answer == copied, "{word:?} is followed by {after:?}");
+        bound += usize::from(is_bound);
+    }
+    assert!(bound > 3, "{bound} words were ends of tokens");
+}
+
+#[test]
+fn a_trigger_is_found_late_in_an_answer_and_in_the_middle_of_its_tokens() {
+    let mut bench = Bench::tiny();
+    let answer = under(&mut bench, COPY, r#"root ::= "oo" "-" [0-9]"#, &["oo"], "");
+    let digit = answer.strip_prefix("nokplock prafloo-").expect("the grammar binds at the end");
+    assert!(digit.parse::<u8>().is_ok(), "{answer}");
+}
+
+#[test]
+fn a_grammar_may_begin_with_the_end_of_the_prompt() {
+    let mut bench = Bench::tiny();
+    let answer = under(&mut bench, "Who", r#"root ::= "Who" [0-9] [0-9]"#, &[], "Who");
+    assert!(answer.len() == 2 && answer.parse::<u8>().is_ok(), "{answer}");
 }

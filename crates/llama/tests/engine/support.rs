@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use llama_cpp_sys_2 as sys;
 use rkllmjs_core::{
-    Adapters, Batch, Engine, Error, GenerateOptions, Opening, Run, Sampled, SequenceId, Sink, Special,
-    StepOutcome, Token, TokenLogprob, Tokenizer,
+    Adapters, Batch, Engine, Error, GenerateOptions, Opening, Request, Run, Sampled, SequenceId, Sink,
+    Special, StepOutcome, Token, TokenLogprob, Tokenizer,
 };
 use rkllmjs_llama::{EngineOptions, KvType, LlamaEngine, LoadOptions, Model, Pooling};
 use rkllmjs_synthetic::{Kind, Options};
@@ -146,6 +146,10 @@ impl Bench {
         prompt: &[Token],
     ) -> Result<SequenceId, Error> {
         let request = options.build(&self.engine.limits().options, self.model.vocabulary_size(), seed)?;
+        self.open_request(&request, prompt)
+    }
+
+    pub(crate) fn open_request(&mut self, request: &Request, prompt: &[Token]) -> Result<SequenceId, Error> {
         self.opened += 1;
         let id = SequenceId(self.opened);
         let opening = Opening {
@@ -202,6 +206,16 @@ impl Bench {
         most: usize,
     ) -> Result<Vec<Taken>, Error> {
         let sequence = self.open(options, seed, prompt)?;
+        self.go_on(sequence, prompt, most)
+    }
+
+    /// Up to `most` tokens of an opened sequence, which is then forgotten.
+    pub(crate) fn go_on(
+        &mut self,
+        sequence: SequenceId,
+        prompt: &[Token],
+        most: usize,
+    ) -> Result<Vec<Taken>, Error> {
         let mut answer = vec![self.next(sequence, 0, prompt)?];
         while let Some(last) = answer.last().filter(|last| answer.len() < most && !last.end) {
             let token = last.token;

@@ -195,6 +195,8 @@ fn core_sampling(config: &SamplingConfig) -> Sampling {
         logit_bias: Vec::new(),
         ignore_end: false,
         grammar: None,
+        grammar_triggers: Vec::new(),
+        grammar_prefix: Vec::new(),
         order: vec![SamplerKind::Penalties, SamplerKind::TopK, SamplerKind::TopP, SamplerKind::Temperature],
     }
 }
