@@ -1,5 +1,5 @@
 use rkllmjs_core::{Error, ErrorCode};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Most messages of one conversation.
 const MESSAGES_MAX: usize = 10_000;
@@ -60,52 +60,6 @@ impl Messages {
             Value::Array(parts) => parts.iter().map(|part| part.get("text")?.as_str()).collect(),
             _ => None,
         }
-    }
-}
-
-/// What may be set about a rendering.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RenderOptions {
-    /// Whether the prompt ends where the assistant begins to speak.
-    pub add_generation_prompt: bool,
-    /// Tool definitions in OpenAI's shape.
-    pub tools: Vec<Value>,
-    /// Variables of the template's own.
-    pub template_args: Map<String, Value>,
-}
-
-impl Default for RenderOptions {
-    fn default() -> Self {
-        Self { add_generation_prompt: true, tools: Vec::new(), template_args: Map::new() }
-    }
-}
-
-impl RenderOptions {
-    /// Reads `{add_generation_prompt?, tools?, template_args?}`.
-    ///
-    /// # Errors
-    ///
-    /// `invalid-request` naming the field.
-    pub fn from_json(text: &str) -> Result<Self, Error> {
-        let mut options = Self::default();
-        let value: Value = serde_json::from_str(text).map_err(|e| invalid(&format!("chat options: {e}")))?;
-        let Value::Object(fields) = value else { return Err(invalid("chat options must be an object")) };
-        for (name, value) in fields {
-            match (name.as_str(), value) {
-                ("add_generation_prompt", Value::Bool(on)) => options.add_generation_prompt = on,
-                ("tools", Value::Array(tools)) => options.tools = tools,
-                ("template_args", Value::Object(args)) => options.template_args = args,
-                (_, Value::Null) => {}
-                (name, _) => return Err(invalid(&format!("{name} has a wrong type or is no chat option"))),
-            }
-        }
-        for (i, tool) in options.tools.iter().enumerate() {
-            let name = tool.pointer("/function/name").and_then(Value::as_str);
-            if name.is_none_or(str::is_empty) {
-                return Err(invalid(&format!("tools[{i}].function.name must be a string")));
-            }
-        }
-        Ok(options)
     }
 }
 

@@ -1,17 +1,21 @@
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use rkllmjs_core::{Error, ErrorCode, Special, Token, Tokenizer};
-use rkllmjs_llama_common::{ChatError, Templates};
+use rkllmjs_llama_common::{Answers, ChatError, Templates};
 use serde_json::{Value, json};
 
 use crate::guard::Guard;
-use crate::{Messages, RenderOptions};
+use crate::tools::tool_name;
+use crate::{AnswerFormat, Messages, Reasoning, RenderOptions, ToolChoice};
 
 /// Most bytes of a template; the longest known one has some 20,000.
 const TEMPLATE_BYTES_MAX: usize = 1 << 20;
 
 /// Most parts (spaces, operators, brackets) of one tag outside its strings; real ones have some 200.
 const TAG_PARTS_MAX: usize = 8192;
+
+/// Templates of models that think have one of these in them.
+const THINKING_WORDS: [&str; 3] = ["think", "reason", "channel"];
 
 /// A model's chat template, ready to render.
 #[derive(Debug)]
@@ -20,6 +24,8 @@ pub struct ChatTemplate {
     guard: Guard,
     // One at a time: nothing says that llama.cpp's engine may run a template on two threads.
     rendering: Mutex<Option<Templates>>,
+    /// Whether its model thinks before it answers, once that was asked.
+    thinks: OnceLock<bool>,
     start_text: String,
     end_text: String,
 }
@@ -43,6 +49,7 @@ impl ChatTemplate {
             source: source.to_owned(),
             guard: Guard::new(tokenizer.control_tokens())?,
             rendering: Mutex::new(None),
+            thinks: OnceLock::new(),
             start_text: tokenizer.start_text().to_owned(),
             end_text: tokenizer.end_text().to_owned(),
         })
@@ -52,24 +59,80 @@ impl ChatTemplate {
     ///
     /// # Errors
     ///
-    /// `invalid-request` if the template refuses the messages, `model-invalid` if it fails or runs
-    /// into a limit.
+    /// `invalid-request` if the template refuses the messages, or a tool's parameters are no schema it can
+    /// use; `unsupported` if it knows no tools; `model-invalid` if it fails or runs into a limit.
     pub fn render(&self, messages: &Messages, options: &RenderOptions) -> Result<Prompt, Error> {
         let plain = json!({ "messages": messages.as_slice(), "tools": options.tools }).to_string();
         let args = Value::Object(options.template_args.clone()).to_string();
         let mark = Guard::mark(&[&plain, &args, &self.source])?;
-        let messages: Vec<Value> = messages.as_slice().iter().map(|m| self.mark_message(m, mark)).collect();
+        let marked: Vec<Value> = messages.as_slice().iter().map(|m| self.mark_message(m, mark)).collect();
         let tools: Vec<Value> = options.tools.iter().map(|t| self.guard.mark_value(t, mark)).collect();
-        let mut request = json!({
-            "messages": messages,
-            "add_generation_prompt": options.add_generation_prompt,
-            "template_args": options.template_args,
-        });
-        if let (false, Some(fields)) = (tools.is_empty(), request.as_object_mut()) {
-            fields.insert("tools".to_owned(), Value::Array(tools));
+        let answers = self.answers(options);
+        let rendered = self.apply(&request(&marked, &tools, options), answers).map_err(|e| {
+            let about_tools = answers == Answers::Calls && self.is_about_tools(&marked, &tools, options);
+            refused(&e, if about_tools { Blamed::Tools } else { Blamed::Messages })
+        })?;
+        let text = rendered.get("prompt").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if answers == Answers::Plain {
+            return Ok(Prompt { text, mark, format: None });
         }
-        let rendered = self.render_json(&request.to_string())?;
-        Ok(Prompt { text: rendered, mark })
+        if !tools.is_empty() && rendered.get("knows_tools") != Some(&Value::Bool(true)) {
+            return Err(Error::unsupported(
+                "tools",
+                "cannot be offered: the model's chat template knows no tools",
+            ));
+        }
+        // Marks are for the prompt only, and a call that is demanded by name can be of one tool only.
+        let callable = callable(options);
+        let mut format = if callable == tools {
+            AnswerFormat::from_rendered(&rendered)?
+        } else {
+            let request = request(messages.as_slice(), &callable, options);
+            AnswerFormat::from_rendered(
+                &self.apply(&request, answers).map_err(|e| refused(&e, Blamed::Tools))?,
+            )?
+        };
+        if answers == Answers::Calls && self.thinks() {
+            let request = request(messages.as_slice(), &[], options);
+            let rendered = self.apply(&request, Answers::Thoughts);
+            format.without_calls = rendered.ok().map(|rendered| crate::format::parser(&rendered));
+        }
+        if options.tool_choice.is_demand() && format.grammar.is_none() {
+            let message =
+                "must be 'auto' or 'none': how the model writes calls does not follow from its template";
+            return Err(Error::unsupported("tool_choice", message));
+        }
+        Ok(Prompt { text, mark, format: Some(format) })
+    }
+
+    /// What answers may be besides text.
+    fn answers(&self, options: &RenderOptions) -> Answers {
+        if !options.tools.is_empty() {
+            Answers::Calls
+        } else if options.reasoning != Reasoning::Inline && self.thinks() {
+            Answers::Thoughts
+        } else {
+            Answers::Plain
+        }
+    }
+
+    /// Whether the template's model thinks before it answers. Found out once: it takes some milliseconds.
+    fn thinks(&self) -> bool {
+        *self.thinks.get_or_init(|| {
+            let source = self.source.to_lowercase();
+            if !THINKING_WORDS.iter().any(|word| source.contains(word)) {
+                return false;
+            }
+            let hello = json!({ "messages": [{ "role": "user", "content": "Hello" }] });
+            let rendered = self.apply(&hello, Answers::Thoughts);
+            rendered.is_ok_and(|rendered| rendered.get("thinks") == Some(&Value::Bool(true)))
+        })
+    }
+
+    /// Whether a request that failed would not have without the parameters of its tools.
+    fn is_about_tools(&self, messages: &[Value], tools: &[Value], options: &RenderOptions) -> bool {
+        let bare: Vec<Value> = tools.iter().map(tool_without_parameters).collect();
+        !tools.is_empty() && self.apply(&request(messages, &bare, options), Answers::Calls).is_ok()
     }
 
     /// Marks what is text of the user's; the names of fields and roles are ours.
@@ -82,26 +145,75 @@ impl ChatTemplate {
         Value::Object(marked.collect())
     }
 
-    fn render_json(&self, request: &str) -> Result<String, Error> {
+    fn apply(&self, request: &Value, answers: Answers) -> Result<Value, ChatError> {
         let mut rendering = self.rendering.lock().unwrap_or_else(PoisonError::into_inner);
         let templates = match rendering.take() {
             Some(templates) => templates,
-            None => {
-                Templates::new(&self.source, &self.start_text, &self.end_text).map_err(|e| refused(&e))?
-            }
+            None => Templates::new(&self.source, &self.start_text, &self.end_text)?,
         };
-        let rendered = rendering.insert(templates).apply(request).map_err(|e| refused(&e))?;
-        let rendered: Value = serde_json::from_str(&rendered)
-            .map_err(|e| Error::new(ErrorCode::Internal, format!("the rendered prompt is no JSON: {e}")))?;
-        Ok(rendered.get("prompt").and_then(Value::as_str).unwrap_or_default().to_owned())
+        let rendered = rendering.insert(templates).apply(&request.to_string(), answers)?;
+        let no_json = |e| ChatError::Failed(format!("the rendered prompt is no JSON: {e}"));
+        serde_json::from_str(&rendered).map_err(no_json)
     }
+}
+
+fn request(messages: &[Value], tools: &[Value], options: &RenderOptions) -> Value {
+    let mut args = options.template_args.clone();
+    if options.reasoning == Reasoning::Off {
+        args.entry("enable_thinking").or_insert(Value::Bool(false));
+    }
+    let mut request = json!({
+        "messages": messages,
+        "add_generation_prompt": options.add_generation_prompt,
+        "template_args": args,
+    });
+    if let (false, Some(fields)) = (tools.is_empty(), request.as_object_mut()) {
+        fields.insert("tools".to_owned(), tools.into());
+        let choice = match options.tool_choice {
+            ToolChoice::Auto => "auto",
+            ToolChoice::None => "none",
+            ToolChoice::Required | ToolChoice::Named(_) => "required",
+        };
+        fields.insert("tool_choice".to_owned(), choice.into());
+        if let Some(parallel) = options.parallel_tool_calls {
+            fields.insert("parallel_tool_calls".to_owned(), parallel.into());
+        }
+    }
+    request
+}
+
+/// The tools that an answer may call.
+fn callable(options: &RenderOptions) -> Vec<Value> {
+    let is_callable = |tool: &Value| match &options.tool_choice {
+        ToolChoice::Named(wanted) => tool_name(tool) == Some(wanted),
+        _ => true,
+    };
+    options.tools.iter().filter(|tool| is_callable(tool)).cloned().collect()
+}
+
+fn tool_without_parameters(tool: &Value) -> Value {
+    let mut bare = tool.clone();
+    if let Some(function) = bare.get_mut("function").and_then(Value::as_object_mut) {
+        function.remove("parameters");
+    }
+    bare
+}
+
+/// Whose fault it is that a request cannot be rendered, if it is not the template's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blamed {
+    Messages,
+    Tools,
 }
 
 /// What a template raises itself begins with this, in llama.cpp's words.
 const RAISED: &str = "Jinja Exception: ";
 
-fn refused(error: &ChatError) -> Error {
+fn refused(error: &ChatError, blamed: Blamed) -> Error {
     match error {
+        _ if blamed == Blamed::Tools => {
+            Error::option("tools", format!("cannot be used with the model's chat template: {error}"))
+        }
         ChatError::PassedLimit(limit) => {
             Error::new(ErrorCode::ModelInvalid, format!("the chat template {limit}"))
         }
@@ -154,9 +266,15 @@ fn check_tags(source: &str) -> Result<(), Error> {
 pub struct Prompt {
     text: String,
     mark: char,
+    format: Option<AnswerFormat>,
 }
 
 impl Prompt {
+    /// How its answer is to be read, if that is more than text.
+    pub fn format(&self) -> Option<&AnswerFormat> {
+        self.format.as_ref()
+    }
+
     /// The prompt as text.
     pub fn text(&self) -> String {
         self.text.replace(self.mark, "")

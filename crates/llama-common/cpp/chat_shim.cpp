@@ -26,18 +26,30 @@ constexpr int PASSED_LIMIT = -2;
 // Processor time of one call. A long conversation takes some ten milliseconds. One operation between
 // two allocations may still take a few times as long, within the memory there is.
 constexpr std::uint64_t CPU_MS = 400;
+// Learning how a template writes calls, too: that takes some milliseconds for each tool.
+constexpr std::uint64_t CALLS_CPU_MS = 2000;
 // Threads of Node have stacks of 4 MiB.
 constexpr std::size_t STACK_BYTES = 1536U << 10;
 // Memory in use at once: a base for the engine itself, and room for copies of the input.
 constexpr std::size_t BASE_BYTES       = 4U << 20;
 constexpr std::size_t COPIES_OF_INPUT = 32;
+constexpr std::size_t CALLS_BYTES     = 128U << 20;
+// What parsing an answer counts as input besides: a parser keeps nodes for what it has tried.
+constexpr std::size_t ANSWER_BYTES  = 64U << 10;
+constexpr std::size_t ANSWER_COPIES = 16;
 
 // Below the verbosity of every line.
 constexpr int SILENT = -1000;
 
-template <typename Work> int guarded(std::size_t input_bytes, char ** out, Work work) noexcept {
+// What a call is to find out: nothing, how answers write thoughts, or calls of tools as well.
+enum class Learn : int { NOTHING = 0, THOUGHTS = 1, CALLS = 2 };
+
+template <typename Work>
+int guarded(std::size_t input_bytes, char ** out, Work work, Learn learn = Learn::NOTHING) noexcept {
     *out = nullptr;
-    rkllmjs::Limits limits(BASE_BYTES + COPIES_OF_INPUT * input_bytes, CPU_MS, STACK_BYTES);
+    const bool is_large = learn == Learn::CALLS;
+    rkllmjs::Limits limits((is_large ? CALLS_BYTES : BASE_BYTES) + COPIES_OF_INPUT * input_bytes,
+                           is_large ? CALLS_CPU_MS : CPU_MS, STACK_BYTES);
     const char * message = nullptr;
     try {
         const std::string result = work();
@@ -69,7 +81,7 @@ bool flag(const common_json & object, const char * key, bool otherwise) {
     return object.contains(key) ? object.at(key).get<bool>() : otherwise;
 }
 
-common_chat_templates_inputs inputs_of(const common_json & request) {
+common_chat_templates_inputs inputs_of(const common_json & request, Learn learn) {
     common_chat_templates_inputs inputs;
     inputs.messages = common_chat_msgs_parse_oaicompat(request.at("messages"));
     if (request.contains("tools")) {
@@ -78,18 +90,56 @@ common_chat_templates_inputs inputs_of(const common_json & request) {
     if (request.contains("tool_choice")) {
         inputs.tool_choice = common_chat_tool_choice_parse_oaicompat(text(request, "tool_choice"));
     }
-    inputs.parallel_tool_calls   = flag(request, "parallel_tool_calls", false);
     inputs.add_generation_prompt = flag(request, "add_generation_prompt", true);
     inputs.enable_thinking       = flag(request, "enable_thinking", true);
     inputs.reasoning_format      = COMMON_REASONING_FORMAT_AUTO;
-    // Learning how a template writes calls takes some milliseconds each time, and only tools need it.
-    inputs.force_pure_content = inputs.tools.empty();
+    // Learning how a template writes calls and thoughts takes some milliseconds each time.
+    inputs.force_pure_content = learn == Learn::NOTHING;
     if (request.contains("template_args")) {
-        for (const auto & [key, value] : request.at("template_args").items()) {
+        const auto args = request.at("template_args");
+        for (const auto & [key, value] : args.items()) {
             inputs.chat_template_kwargs[key] = value.dump();
+        }
+        // The parser must know what the template is told.
+        if (args.contains("enable_thinking") && args.at("enable_thinking").is_boolean()) {
+            inputs.enable_thinking = args.at("enable_thinking").get<bool>();
         }
     }
     return inputs;
+}
+
+common_json triggers_of(const std::vector<common_grammar_trigger> & triggers) {
+    common_json result = common_json::array();
+    for (const auto & trigger : triggers) {
+        const bool is_word = trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_WORD;
+        common_json one    = common_json::object();
+        one["kind"]        = is_word ? "word" : "other";
+        one["value"]       = trigger.value;
+        result.push_back(one);
+    }
+    return result;
+}
+
+common_chat_parser_params parser_of(const common_json & parameters) {
+    common_chat_parser_params params;
+    params.format            = static_cast<common_chat_format>(parameters.at("format").get<int>());
+    params.generation_prompt = text(parameters, "generation_prompt");
+    params.reasoning_format  = COMMON_REASONING_FORMAT_AUTO;
+    const auto parser        = text(parameters, "parser");
+    if (!parser.empty()) {
+        params.parser.load(parser);
+    }
+    return params;
+}
+
+// Whether an answer with calls ends where the parser says that one may. `common` itself takes an answer that breaks
+// off in the middle for one that ends there.
+bool is_whole(const common_chat_parser_params & params, const std::string & answer) {
+    if (params.parser.empty()) {
+        return true;
+    }
+    common_peg_parse_context context(params.generation_prompt + answer, COMMON_PEG_PARSE_FLAG_NONE);
+    return params.parser.parse(context).success();
 }
 
 }  // namespace
@@ -115,10 +165,15 @@ void rkllmjs_chat_templates_free(void * templates) {
     common_chat_templates_free(static_cast<common_chat_templates *>(templates));
 }
 
-// Renders a request: JSON in, JSON out.
-int rkllmjs_chat_apply(const void * templates, const char * request, char ** out) {
-    return guarded(std::strlen(request), out, [&] {
-        const auto inputs = inputs_of(common_json::parse(request));
+// Renders a request: JSON in, JSON out. `what` is a number of `Learn`.
+int rkllmjs_chat_apply(const void * templates, const char * request, int what, char ** out) {
+    const Learn learn  = static_cast<Learn>(what);
+    const auto  render = [&] {
+        const auto known  = common_chat_templates_get_caps(static_cast<const common_chat_templates *>(templates));
+        const auto asked  = common_json::parse(request);
+        auto       inputs = inputs_of(asked, learn);
+        inputs.parallel_tool_calls =
+            flag(asked, "parallel_tool_calls", known.at("supports_parallel_tool_calls"));
         const auto params =
             common_chat_templates_apply(static_cast<const common_chat_templates *>(templates), inputs);
         common_json result          = common_json::object();
@@ -127,23 +182,42 @@ int rkllmjs_chat_apply(const void * templates, const char * request, char ** out
         result["parser"]            = params.parser;
         result["generation_prompt"] = params.generation_prompt;
         result["stops"]             = params.additional_stops;
+        result["thinks"]            = params.supports_thinking;
+        result["knows_tools"]       = known.at("supports_tools") || known.at("supports_tool_calls");
+        result["grammar"]           = params.grammar;
+        result["grammar_lazy"]      = params.grammar_lazy;
+        result["triggers"]          = triggers_of(params.grammar_triggers);
+        result["preserved"]         = params.preserved_tokens;
         return result.dump();
+    };
+    return guarded(std::strlen(request), out, render, learn);
+}
+
+// 0 and a parser of answers for what rendering gave, or what went wrong.
+int rkllmjs_chat_parser_new(const char * parameters, void ** parser, char ** message) {
+    *parser = nullptr;
+    return guarded(std::strlen(parameters), message, [&] {
+        auto params = parser_of(common_json::parse(parameters));
+        *parser     = new common_chat_parser_params(std::move(params));
+        return std::string();
     });
 }
 
-// Parses an answer into a message. `partial`: more text may follow.
-int rkllmjs_chat_parse(const char * answer, int partial, const char * parameters, char ** out) {
-    return guarded(std::strlen(answer) + std::strlen(parameters), out, [&] {
-        const auto json = common_json::parse(parameters);
-        common_chat_parser_params params;
-        params.format            = static_cast<common_chat_format>(json.at("format").get<int>());
-        params.generation_prompt = text(json, "generation_prompt");
-        params.reasoning_format  = COMMON_REASONING_FORMAT_AUTO;
-        const auto parser        = text(json, "parser");
-        if (!parser.empty()) {
-            params.parser.load(parser);
+void rkllmjs_chat_parser_free(void * parser) {
+    delete static_cast<common_chat_parser_params *>(parser);
+}
+
+// Parses an answer into a message. `partial`: more text may follow; otherwise `whole` says whether the
+// last call is complete.
+int rkllmjs_chat_parser_parse(const void * parser, const char * answer, int partial, char ** out) {
+    return guarded(ANSWER_BYTES + ANSWER_COPIES * std::strlen(answer), out, [&] {
+        const auto & params = *static_cast<const common_chat_parser_params *>(parser);
+        // Said to be partial, an answer that has lost its form gives what was made out before: not always the same.
+        auto message        = common_chat_parse(answer, /* is_partial = */ false, params).to_json_oaicompat();
+        if (partial == 0) {
+            message["whole"] = is_whole(params, answer);
         }
-        return common_chat_parse(answer, partial != 0, params).to_json_oaicompat().dump();
+        return message.dump();
     });
 }
 }

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <cstdlib>
+#include <exception>
 
 namespace rkllmjs {
 
@@ -13,6 +14,14 @@ thread_local Limits * limits = nullptr;
 
 // Reading the clock at every allocation would cost more than most allocations.
 constexpr unsigned ALLOCATIONS_PER_CLOCK = 64;
+
+// The JSON library allocates in its destructors, from which nothing may be thrown: arrays of values, this
+// many bytes each. Code that runs away allocates other sizes too.
+constexpr std::size_t JSON_VALUE_BYTES = 16;
+// Where even such an allocation fails: at so many times the limits of memory and time, and with so much of
+// the stack left.
+constexpr unsigned    LAST_CALL       = 2;
+constexpr std::size_t LAST_STACK_PART = 6;
 
 std::uint64_t cpu_ns() {
     timespec now{};
@@ -27,7 +36,9 @@ const char * stack_pointer() {
 }  // namespace
 
 Limits::Limits(std::size_t bytes, std::uint64_t cpu_ms, std::size_t stack_bytes)
-    : bytes_left_(bytes), deadline_ns_(cpu_ns() + cpu_ms * 1'000'000U), stack_end_(stack_pointer() - stack_bytes) {
+    : bytes_left_(bytes), bytes_reserve_((LAST_CALL - 1) * bytes), deadline_ns_(cpu_ns() + cpu_ms * 1'000'000U),
+      last_ns_(deadline_ns_ + (LAST_CALL - 1) * cpu_ms * 1'000'000U), last_stack_(stack_pointer() - stack_bytes),
+      stack_end_(last_stack_ + stack_bytes / LAST_STACK_PART) {
     limits = this;
 }
 
@@ -55,10 +66,21 @@ void Limits::take(std::size_t bytes) {
             passed_ = "runs for too long";
         }
     }
-    if (passed_ != nullptr) {
+    if (passed_ != nullptr && !is_excused(bytes)) {
         throw limit_passed();
     }
-    bytes_left_ -= bytes;
+    const std::size_t extra = bytes > bytes_left_ ? bytes - bytes_left_ : 0;
+    bytes_left_ -= bytes - extra;
+    bytes_reserve_ -= extra < bytes_reserve_ ? extra : bytes_reserve_;
+}
+
+// Whether an allocation past a limit may be one of a destructor.
+bool Limits::is_excused(std::size_t bytes) {
+    if (std::uncaught_exceptions() > 0) {
+        return true;
+    }
+    const bool has_room = bytes <= bytes_left_ || bytes - bytes_left_ <= bytes_reserve_;
+    return bytes % JSON_VALUE_BYTES == 0 && has_room && stack_pointer() >= last_stack_ && cpu_ns() < last_ns_;
 }
 
 void Limits::settle(std::size_t asked, std::size_t got) {

@@ -2,7 +2,8 @@
 // that runs it bounds neither its time nor its memory nor its recursion. It does nothing of length
 // without allocating, though, so `operator new` is where the limits are enforced: while a `Limits`
 // lives on a thread, an allocation of that thread past any limit throws, and keeps throwing until
-// the `Limits` is gone, whatever the code in between catches.
+// the `Limits` is gone, whatever the code in between catches. Destructors are spared: a throw from one
+// would end the process.
 #pragma once
 
 #include <cstddef>
@@ -32,8 +33,13 @@ class Limits {
     static Limits * current();
 
   private:
+    bool is_excused(std::size_t bytes);
+
     std::size_t   bytes_left_;
+    std::size_t   bytes_reserve_;
     std::uint64_t deadline_ns_;
+    std::uint64_t last_ns_;
+    const char *  last_stack_;
     const char *  stack_end_;
     const char *  passed_      = nullptr;
     unsigned      allocations_ = 0;

@@ -21,11 +21,22 @@ unsafe extern "C" {
         message: *mut *mut c_char,
     ) -> c_int;
     fn rkllmjs_chat_templates_free(templates: *mut c_void);
-    fn rkllmjs_chat_apply(templates: *const c_void, request: *const c_char, out: *mut *mut c_char) -> c_int;
-    fn rkllmjs_chat_parse(
+    fn rkllmjs_chat_apply(
+        templates: *const c_void,
+        request: *const c_char,
+        learn: c_int,
+        out: *mut *mut c_char,
+    ) -> c_int;
+    fn rkllmjs_chat_parser_new(
+        parameters: *const c_char,
+        parser: *mut *mut c_void,
+        message: *mut *mut c_char,
+    ) -> c_int;
+    fn rkllmjs_chat_parser_free(parser: *mut c_void);
+    fn rkllmjs_chat_parser_parse(
+        parser: *const c_void,
         answer: *const c_char,
         partial: c_int,
-        parameters: *const c_char,
         out: *mut *mut c_char,
     ) -> c_int;
 }
@@ -85,16 +96,22 @@ impl Templates {
     }
 
     /// Renders a request, `{messages, tools?, tool_choice?, …}`, to `{prompt, format, parser,
-    /// generation_prompt, stops}`.
+    /// generation_prompt, stops, thinks, knows_tools, grammar, grammar_lazy, triggers, preserved}`, of which plain
+    /// answers have the prompt alone.
     ///
     /// # Errors
     ///
     /// The template refuses the messages, or they have a form it does not know.
-    pub fn apply(&self, request: &str) -> Result<String, ChatError> {
+    pub fn apply(&self, request: &str, answers: Answers) -> Result<String, ChatError> {
         let request = c_string(request)?;
+        let learn = match answers {
+            Answers::Plain => 0,
+            Answers::Thoughts => 1,
+            Answers::Calls => 2,
+        };
         let mut out = std::ptr::null_mut();
         // SAFETY: the template is alive while `self` is, the string ends in NUL, `out` is writable.
-        let status = unsafe { rkllmjs_chat_apply(self.0.as_ptr(), request.as_ptr(), &raw mut out) };
+        let status = unsafe { rkllmjs_chat_apply(self.0.as_ptr(), request.as_ptr(), learn, &raw mut out) };
         finish(status, out)
     }
 }
@@ -106,20 +123,72 @@ impl Drop for Templates {
     }
 }
 
-/// Parses an answer by the `format`, `parser` and `generation_prompt` that rendering gave, into an
-/// OpenAI-shaped message.
-///
-/// # Errors
-///
-/// The answer does not have the form it should, or more of it is needed and `partial` is false.
-pub fn parse(answer: &str, partial: bool, parameters: &str) -> Result<String, ChatError> {
-    let (answer, parameters) = (c_string(answer)?, c_string(parameters)?);
-    let mut out = std::ptr::null_mut();
-    // SAFETY: both strings end in NUL and live through the call; `out` is writable.
-    let status = unsafe {
-        rkllmjs_chat_parse(answer.as_ptr(), c_int::from(partial), parameters.as_ptr(), &raw mut out)
-    };
-    finish(status, out)
+/// What is to be known of the answers to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    /// Nothing: they are text.
+    Plain,
+    /// How the template's model writes thoughts. Takes some milliseconds.
+    Thoughts,
+    /// How it writes thoughts and calls of tools. Takes some milliseconds, more with many tools.
+    Calls,
+}
+
+/// A parser of the answers to one rendered request.
+#[derive(Debug)]
+pub struct Parser(NonNull<c_void>);
+
+// SAFETY: the object is plain memory without ties to the thread that made it.
+unsafe impl Send for Parser {}
+
+impl Parser {
+    /// Makes the parser that rendering described by `format`, `parser` and `generation_prompt`.
+    ///
+    /// # Errors
+    ///
+    /// The description is not one that [`Templates::apply`] gave.
+    pub fn new(parameters: &str) -> Result<Self, ChatError> {
+        let parameters = c_string(parameters)?;
+        let mut parser = std::ptr::null_mut();
+        let mut message = std::ptr::null_mut();
+        // SAFETY: the string ends in NUL and lives through the call; both out pointers are writable.
+        let status =
+            unsafe { rkllmjs_chat_parser_new(parameters.as_ptr(), &raw mut parser, &raw mut message) };
+        finish(status, message)?;
+        NonNull::new(parser).map(Self).ok_or_else(|| failed("no parser came back"))
+    }
+
+    /// Parses an answer into an OpenAI-shaped message; of a finished one with calls `whole` says whether the
+    /// last of them is complete.
+    ///
+    /// # Errors
+    ///
+    /// The answer does not have the form it should.
+    pub fn parse(&self, answer: &str, progress: Progress) -> Result<String, ChatError> {
+        let answer = c_string(answer)?;
+        let partial = c_int::from(progress == Progress::Partial);
+        let mut out = std::ptr::null_mut();
+        // SAFETY: the parser is alive while `self` is, the string ends in NUL, `out` is writable.
+        let status =
+            unsafe { rkllmjs_chat_parser_parse(self.0.as_ptr(), answer.as_ptr(), partial, &raw mut out) };
+        finish(status, out)
+    }
+}
+
+impl Drop for Parser {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from `rkllmjs_chat_parser_new` and is freed once.
+        unsafe { rkllmjs_chat_parser_free(self.0.as_ptr()) }
+    }
+}
+
+/// How much of an answer there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// More text may follow.
+    Partial,
+    /// Nothing follows.
+    Final,
 }
 
 /// The status of a call that passed a limit.

@@ -177,7 +177,7 @@ fn render(
     let mut template_args = Map::new();
     template_args.insert("enable_thinking".to_owned(), Value::Bool(thinking));
     let functions = tools.map(|tools| tools.functions.clone()).unwrap_or_default();
-    let options = RenderOptions { add_generation_prompt: true, tools: functions, template_args };
+    let options = RenderOptions { tools: functions, template_args, ..RenderOptions::default() };
     Ok(template.render(&messages, &options)?.text())
 }
 

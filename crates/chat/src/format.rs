@@ -1,0 +1,102 @@
+use rkllmjs_core::{Error, ErrorCode};
+use serde_json::{Value, json};
+
+/// How the answer to a prompt is written: what is needed to read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerFormat {
+    /// Describes the parser.
+    pub(crate) parser: String,
+    /// Describes one that reads thoughts and no calls, for answers with calls of a model that thinks.
+    pub(crate) without_calls: Option<String>,
+    /// What keeps calls to the parameters of their tools.
+    pub grammar: Option<ToolGrammar>,
+    /// Texts that end the answer.
+    pub stops: Vec<String>,
+    /// Control tokens, by their spelling, that are part of the text to read.
+    pub preserved: Vec<String>,
+}
+
+/// A grammar for calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolGrammar {
+    /// In GBNF.
+    pub text: String,
+    /// It binds from where the first of these begins; none: from the first token on.
+    pub triggers: Vec<String>,
+    /// The end of the prompt, with which the grammar begins.
+    pub prefix: String,
+}
+
+impl AnswerFormat {
+    /// Takes what rendering gave.
+    pub(crate) fn from_rendered(rendered: &Value) -> Result<Self, Error> {
+        Ok(Self {
+            parser: parser(rendered),
+            without_calls: None,
+            grammar: grammar(rendered)?,
+            stops: strings(rendered, "stops"),
+            preserved: strings(rendered, "preserved"),
+        })
+    }
+}
+
+/// What describes the parser, of what rendering gave.
+pub(crate) fn parser(rendered: &Value) -> String {
+    let parser = json!({
+        "format": rendered.get("format"),
+        "parser": rendered.get("parser"),
+        "generation_prompt": rendered.get("generation_prompt"),
+    });
+    parser.to_string()
+}
+
+/// A lazy grammar whose trigger is no word but a pattern is left out: to look for a pattern, all of the
+/// answer would be searched again with each token. Such answers are read all the same.
+fn grammar(rendered: &Value) -> Result<Option<ToolGrammar>, Error> {
+    let text = text(rendered, "grammar");
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if rendered.get("grammar_lazy").and_then(Value::as_bool) != Some(true) {
+        let prefix = self::text(rendered, "generation_prompt");
+        return Ok(Some(ToolGrammar { text: calls_first(&text), triggers: Vec::new(), prefix }));
+    }
+    let Some(Value::Array(triggers)) = rendered.get("triggers") else {
+        return Err(Error::new(ErrorCode::Internal, "a lazy grammar came without triggers"));
+    };
+    let word =
+        |trigger: &Value| (self::text(trigger, "kind") == "word").then(|| self::text(trigger, "value"));
+    let triggers: Option<Vec<String>> = triggers.iter().map(word).collect();
+    let triggers = triggers.filter(|words| !words.is_empty() && !words.iter().any(String::is_empty));
+    Ok(triggers.map(|triggers| ToolGrammar { text, triggers, prefix: String::new() }))
+}
+
+/// Takes the text in front of the calls out of a grammar that demands one: llama.cpp lets a model write there
+/// without end, and a demanded call may then never come. Thoughts stay; what closes them follows them.
+fn calls_first(grammar: &str) -> String {
+    let lines = grammar.lines().map(|line| match line.strip_prefix("root ::= ") {
+        Some(root) => format!("root ::= {}\n", without_free_text(root)),
+        None => format!("{line}\n"),
+    });
+    lines.collect()
+}
+
+/// Leaves out each `until-…` with nothing but space between it and the calls.
+fn without_free_text(root: &str) -> String {
+    let words: Vec<&str> = root.split(' ').collect();
+    let is_free_text = |i: usize, word: &str| {
+        let next = words.iter().skip(i + 1).find(|next| **next != "space");
+        word.starts_with("until-") && next.is_some_and(|next| next.starts_with("tool-call"))
+    };
+    let kept = words.iter().enumerate().filter(|&(i, word)| !is_free_text(i, word));
+    kept.map(|(_, word)| *word).collect::<Vec<_>>().join(" ")
+}
+
+fn text(object: &Value, name: &str) -> String {
+    object.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn strings(object: &Value, name: &str) -> Vec<String> {
+    let items = object.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}

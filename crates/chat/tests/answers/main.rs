@@ -1,0 +1,7 @@
+//! Answers of models that think and call tools, read as they are written.
+
+#![expect(clippy::expect_used, reason = "a test says what it expects")]
+
+mod reading;
+mod splits;
+mod support;
