@@ -335,6 +335,7 @@ describe('a malformed conversation', () => {
         call({ function: { name: 'f' } }),
         call({ function: { name: 'f', arguments: [] } }),
         call({ function: { name: 'f', arguments: null } }),
+        ...['', '{', 'x', '[]', '1', 'null', '{"a": 1} b', '['.repeat(100_000)].map((args) => call({ function: { name: 'f', arguments: args } })),
       ],
     ],
     ['messages\\[0\\]\\.tool_calls.*did you mean "toolCalls"', [[{ role: 'assistant', content: 'x', tool_calls: [] }]]],

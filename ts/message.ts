@@ -27,7 +27,7 @@ export interface ToolCall {
   readonly type?: 'function' | undefined
   readonly function: {
     readonly name: string
-    /** JSON, or the object it stands for. */
+    /** An object, or one as JSON. */
     readonly arguments: string | Readonly<Record<string, unknown>>
   }
 }

@@ -85,7 +85,21 @@ function checkToolCalls(place: string, value: unknown): void {
     const { name, arguments: given } = asFields(`${at}.function`, called)
     checkString(`${at}.function.name`, name)
     if (name === '') throw invalidRequest(`${at}.function.name must not be empty`)
-    if (typeof given !== 'string') asFields(`${at}.function.arguments`, given, 'a string or an object')
+    checkArguments(`${at}.function.arguments`, given)
+  }
+}
+
+function checkArguments(place: string, value: unknown): void {
+  if (typeof value !== 'string') asFields(place, value, 'an object or one as JSON')
+  else if (!isObjectAsJson(value)) throw invalidRequest(`${place} must be an object or one as JSON, got ${describeExactly(value)}`)
+}
+
+function isObjectAsJson(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+  } catch {
+    return false
   }
 }
 

@@ -112,16 +112,23 @@ fn check_calls(calls: Option<&Value>) -> Result<(), String> {
             return Err(format!(".tool_calls[{i}].function.name must be a string"));
         }
         let arguments = call.pointer("/function/arguments");
-        if !arguments.is_some_and(|a| a.is_string() || a.is_object()) {
-            return Err(format!(".tool_calls[{i}].function.arguments must be a string or an object"));
-        }
         if arguments.and_then(Value::as_str).is_some_and(|text| nesting(text) > ARGUMENTS_DEPTH_MAX) {
             return Err(format!(
                 ".tool_calls[{i}].function.arguments nests deeper than {ARGUMENTS_DEPTH_MAX}"
             ));
         }
+        if !arguments.is_some_and(is_object_or_its_json) {
+            return Err(format!(".tool_calls[{i}].function.arguments must be an object or one as JSON"));
+        }
     }
     Ok(())
+}
+
+fn is_object_or_its_json(arguments: &Value) -> bool {
+    match arguments {
+        Value::String(text) => serde_json::from_str::<Value>(text).is_ok_and(|value| value.is_object()),
+        value => value.is_object(),
+    }
 }
 
 /// At least the depth of JSON text; brackets in its strings count too, which hurts nobody honest.
@@ -161,6 +168,21 @@ mod tests {
         assert!(
             refusal(r#"[{"role":"assistant","tool_calls":[{}]}]"#).contains("tool_calls[0].function.name")
         );
+    }
+
+    #[test]
+    fn arguments_are_an_object_or_one_as_json() {
+        let call = |arguments: &str| {
+            format!(
+                r#"[{{"role":"assistant","tool_calls":[{{"function":{{"name":"a","arguments":{arguments}}}}}]}}]"#
+            )
+        };
+        for good in ["{}", r#""{}""#, r#""{\"a\": [1]}""#] {
+            assert!(Messages::from_json(&call(good)).is_ok(), "{good}");
+        }
+        for bad in ["null", "1", "[]", r#""""#, r#""x""#, r#""{\"a\": ""#, r#""[]""#] {
+            assert!(refusal(&call(bad)).contains("tool_calls[0].function.arguments must be"), "{bad}");
+        }
     }
 
     #[test]
