@@ -104,18 +104,49 @@ const GENERATE_UNSUPPORTED = {
   speculative: [{ mode: 'draft' }, { mode: 'lookup' }, {}],
 }
 
+const named = (name) => ({ type: 'function', function: { name } })
+
+/** Each with one thing wrong. */
+const BAD_TOOLS = [
+  [1],
+  [null],
+  [{}],
+  [{ ...named('x'), type: 'tool' }],
+  [{ type: 'function' }],
+  [{ type: 'function', function: 'x' }],
+  [{ ...named('x'), extra: 1 }],
+  ...[undefined, '', 'a b', 'ä', 'x'.repeat(65), 5].map((name) => [named(name)]),
+  ...[
+    { description: 5 },
+    { strict: 'yes' },
+    { parameters: [] },
+    { parameters: 'x' },
+    { parameters: { type: 'string' } },
+    { parameters: nested(40) },
+    { parametrs: {} },
+    { description: 'x'.repeat(300_000) },
+    { parameters: { type: 'object', properties: { a: { $ref: '#/nowhere' } } } },
+  ].map((fault) => [{ type: 'function', function: { name: 'x', ...fault } }]),
+  [named('x'), named('x')],
+  Array.from({ length: 129 }, (_, i) => named(`x${i}`)),
+]
+
+function nested(levels) {
+  return levels === 0 ? {} : { items: nested(levels - 1) }
+}
+
 const CHAT_OTHERS = {
   templateArgs: allBut('object', 'function'),
   addGenerationPrompt: allBut('boolean'),
-  tools: allBut('array'),
+  tools: [...allBut('array'), ...BAD_TOOLS],
+  toolChoice: [...allBut(), 'maybe', 'required', { type: 'function', function: {} }, named('lost')],
+  parallelToolCalls: allBut('boolean'),
+  reasoning: [...allBut(), 'on'],
   responseFormat: allBut('object', 'array', 'function'),
 }
 
 const CHAT_UNSUPPORTED = {
-  tools: [[{ type: 'function', function: { name: 'x' } }]],
-  toolChoice: ['required', { type: 'function', function: { name: 'x' } }],
   responseFormat: [{ type: 'json_object' }, { type: 'json_schema' }],
-  reasoning: [true, { effort: 'low' }],
 }
 
 const show = (value) => {
@@ -223,6 +254,8 @@ describe('an option of chat()', () => {
   for (const [name, value] of [
     ['tools', []],
     ['toolChoice', 'auto'],
+    ['parallelToolCalls', true],
+    ['reasoning', 'auto'],
     ['responseFormat', { type: 'text' }],
     ['templateArgs', { x: 1 }],
   ]) {
@@ -235,12 +268,30 @@ describe('an option of chat()', () => {
     const options = {
       tools: [],
       toolChoice: 'none',
+      parallelToolCalls: true,
+      reasoning: 'auto',
       responseFormat: { type: 'text' },
       speculative: { mode: 'none' },
       cachePrompt: false,
       tenant: 'a',
     }
     assert.equal((await model.chat(messages, { ...options, maxTokens: 1 })).tokens.length, 1)
+  })
+
+  test('grammar is refused beside tools that may be called', async () => {
+    const options = { grammar: 'root ::= "x"', tools: [named('x')] }
+    await assert.rejects(model.chat(messages, options), blames('invalid-request', 'grammar', options.grammar))
+    const { text } = await model.chat(messages, { ...options, toolChoice: 'none' })
+    assert.equal(text, 'x')
+  })
+
+  test('tools is refused where it cannot be written as JSON', () => {
+    const circle = {}
+    circle.properties = { circle }
+    for (const parameters of [circle, { properties: { a: { const: 1n } } }]) {
+      const tools = [{ type: 'function', function: { name: 'x', parameters } }]
+      assert.throws(() => model.applyChatTemplate(messages, { tools }), isError('invalid-request', /^tools cannot be written as JSON/))
+    }
   })
 
   test('templateArgs is refused where it cannot be written as JSON', () => {

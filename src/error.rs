@@ -99,7 +99,16 @@ pub(crate) fn with_camel_case_names(message: &str) -> String {
     let facts = rkllmjs_core::OPTIONS.iter().chain(&rkllmjs_runtime::LOAD_OPTIONS);
     let names = facts.chain(&rkllmjs_runtime::NPU_OPTIONS).map(|fact| fact.name);
     let samplers = rkllmjs_core::SAMPLER_NAMES.iter().map(|&(name, _)| name);
-    let others = ["ignore_eos", "kv_cache_type", "library_path", "prompt_cache", "runtime_version", "top_n"];
+    let others = [
+        "ignore_eos",
+        "kv_cache_type",
+        "library_path",
+        "prompt_cache",
+        "runtime_version",
+        "template_args",
+        "tool_choice",
+        "top_n",
+    ];
     let names: Vec<&str> = names.chain(samplers).chain(others).collect();
     let is_inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
     let mut text = String::with_capacity(message.len());

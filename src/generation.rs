@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use napi_derive::napi;
-use rkllmjs_core::{Generation, Outcome, Part, Timings, TokenLogprob, Usage};
+use rkllmjs_chat::{AnswerMessage, Delta, ToolCall};
+use rkllmjs_core::{Timings, TokenLogprob, Usage};
+use rkllmjs_runtime::{Answer, AnswerChoice, AnswerEnd, AnswerPart};
 use serde_json::{Value, json};
 
 use crate::error::NativeError;
@@ -11,7 +13,7 @@ use crate::error::NativeError;
 #[derive(Debug)]
 pub struct NativeGeneration {
     pub(crate) id: u32,
-    pub(crate) generation: Arc<Generation>,
+    pub(crate) answer: Arc<Answer>,
 }
 
 #[napi]
@@ -25,39 +27,39 @@ impl NativeGeneration {
     /// Parts arrive as fast as they are made.
     #[napi(catch_unwind)]
     pub fn listen(&self) {
-        self.generation.listen();
+        self.answer.listen();
     }
 
     /// Parts arrive while fewer than 64 tokens wait for `acknowledge`; the text so far comes first.
     #[napi(catch_unwind)]
     pub fn stream(&self) {
-        self.generation.stream();
+        self.answer.stream();
     }
 
     /// Frees its place within one step.
     #[napi(catch_unwind)]
     pub fn cancel(&self) {
-        self.generation.cancel();
+        self.answer.cancel();
     }
 
     /// Says that the user has read parts of this many more tokens.
     #[napi(catch_unwind)]
     pub fn acknowledge(&self, tokens: u32) {
-        self.generation.acknowledge(tokens as usize);
+        self.answer.acknowledge(tokens as usize);
     }
 
     /// The text of one choice so far.
     #[napi(catch_unwind)]
     pub fn partial_text(&self, index: u32) -> String {
-        self.generation.text(index as usize)
+        self.answer.text(index as usize)
     }
 }
 
 /// News of one generation: its parts since the last news, and its end once nothing comes before it.
-pub(crate) fn news(id: u32, generation: &Generation, parts: Vec<Part>, outcome: Option<Outcome>) -> Value {
+pub(crate) fn news(id: u32, parts: Vec<AnswerPart>, end: Option<AnswerEnd>) -> Value {
     let mut news = json!({ "id": id, "parts": parts.into_iter().map(part_value).collect::<Vec<_>>() });
-    if let Some(outcome) = outcome {
-        set(&mut news, "end", end_value(generation, outcome));
+    if let Some(end) = end {
+        set(&mut news, "end", end_value(end));
     }
     news
 }
@@ -68,9 +70,23 @@ fn set(object: &mut Value, name: &str, value: Value) {
     }
 }
 
-fn part_value(part: Part) -> Value {
-    let Part::TextDelta { index, text, tokens, logprobs } = part;
-    let mut value = json!({ "index": index, "text": text, "tokens": tokens });
+/// Parts of text have no `type`: most parts are.
+fn part_value(part: AnswerPart) -> Value {
+    let AnswerPart { index, delta, tokens, logprobs } = part;
+    let mut value = match delta {
+        Delta::Text(text) => json!({ "index": index, "text": text, "tokens": tokens }),
+        Delta::Reasoning(text) => {
+            json!({ "type": "reasoning", "index": index, "text": text, "tokens": tokens })
+        }
+        Delta::CallDelta { call, id, name, arguments } => json!({
+            "type": "call-delta", "index": index, "call": call, "id": id, "name": name, "arguments": arguments,
+            "text": "", "tokens": tokens,
+        }),
+        Delta::Call { call, called: ToolCall { id, name, arguments } } => json!({
+            "type": "call", "index": index, "call": call, "id": id, "name": name, "arguments": arguments,
+            "text": "", "tokens": tokens,
+        }),
+    };
     set_logprobs(&mut value, "logprobs", logprobs);
     value
 }
@@ -93,23 +109,38 @@ fn logprob_value(logprob: TokenLogprob) -> Value {
     value
 }
 
-fn end_value(generation: &Generation, outcome: Outcome) -> Value {
-    let choices = (0..generation.choices()).map(|i| {
-        let reason = generation.finish_reason(i).map_or("cancelled", |reason| reason.as_str());
-        let mut choice =
-            json!({ "text": generation.text(i), "tokens": generation.tokens(i), "finishReason": reason });
-        set_logprobs(&mut choice, "logprobs", generation.logprobs(i));
-        choice
-    });
+fn end_value(end: AnswerEnd) -> Value {
+    let AnswerEnd { outcome, choices } = end;
     let mut end = json!({
         "usage": usage_value(outcome.usage),
         "timings": timings_value(outcome.timings, outcome.usage),
-        "choices": choices.collect::<Vec<_>>(),
+        "choices": choices.into_iter().map(choice_value).collect::<Vec<_>>(),
     });
     if let Some(error) = outcome.error {
         set(&mut end, "error", NativeError::from(error).into_value());
     }
     end
+}
+
+fn choice_value(choice: AnswerChoice) -> Value {
+    let AnswerChoice { text, tokens, logprobs, finish, message } = choice;
+    let mut value = json!({ "text": text, "tokens": tokens, "finishReason": finish.as_str() });
+    set_logprobs(&mut value, "logprobs", logprobs);
+    if let Some(message) = message {
+        set_message(&mut value, message);
+    }
+    value
+}
+
+fn set_message(choice: &mut Value, message: AnswerMessage) {
+    if !message.reasoning.is_empty() {
+        set(choice, "reasoning", message.reasoning.into());
+    }
+    if !message.calls.is_empty() {
+        let call =
+            |ToolCall { id, name, arguments }| json!({ "id": id, "name": name, "arguments": arguments });
+        set(choice, "calls", message.calls.into_iter().map(call).collect());
+    }
 }
 
 fn usage_value(usage: Usage) -> Value {

@@ -83,9 +83,9 @@ impl NativeModel {
     fn begin(&self, prompt: PromptInput, options: NativeGenerateOptions) -> Result<NativeGeneration, Error> {
         let id = self.ready.next_id();
         let options = GenerateOptions::from(options);
-        let generation = Arc::new(self.model.generate(prompt, &options, self.ready.notifier(id))?);
-        self.ready.insert(id, Arc::clone(&generation));
-        Ok(NativeGeneration { id, generation })
+        let answer = Arc::new(self.model.generate(prompt, &options, self.ready.notifier(id))?);
+        self.ready.insert(id, Arc::clone(&answer));
+        Ok(NativeGeneration { id, answer })
     }
 }
 

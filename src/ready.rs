@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use napi::Status;
 use napi::bindgen_prelude::Function;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode, UnknownReturnValue};
-use rkllmjs_core::{Generation, Part};
+use rkllmjs_chat::Delta;
+use rkllmjs_runtime::{Answer, AnswerPart};
 use serde_json::Value;
 
 use crate::generation::news;
@@ -20,7 +21,7 @@ pub(crate) struct ReadyQueue {
     callback: OnceLock<Callback>,
     called: AtomicBool,
     ids: Mutex<Vec<u32>>,
-    generations: Mutex<HashMap<u32, Arc<Generation>>>,
+    answers: Mutex<HashMap<u32, Arc<Answer>>>,
     next: AtomicU32,
 }
 
@@ -43,8 +44,8 @@ impl ReadyQueue {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) fn insert(&self, id: u32, generation: Arc<Generation>) {
-        self.generations.lock().unwrap_or_else(PoisonError::into_inner).insert(id, generation);
+    pub(crate) fn insert(&self, id: u32, answer: Arc<Answer>) {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).insert(id, answer);
     }
 
     /// What the engine's thread calls when generation `id` has something new.
@@ -79,31 +80,29 @@ impl ReadyQueue {
     }
 
     fn news(&self, id: u32) -> Option<Value> {
-        let generation =
-            self.generations.lock().unwrap_or_else(PoisonError::into_inner).get(&id).map(Arc::clone)?;
+        let answer = self.answers.lock().unwrap_or_else(PoisonError::into_inner).get(&id).map(Arc::clone)?;
         let mut parts = Vec::new();
-        let outcome = generation.take(&mut parts);
-        if outcome.is_some() {
-            self.generations.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        let end = answer.take(&mut parts);
+        if end.is_some() {
+            self.answers.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         }
-        Some(news(id, &generation, joined(parts), outcome))
+        Some(news(id, joined(parts), end))
     }
 }
 
-/// Joins what follows on each other in one choice: an object costs JavaScript more than its contents.
-fn joined(parts: Vec<Part>) -> Vec<Part> {
-    let mut joined: Vec<Part> = Vec::with_capacity(parts.len());
+/// Joins text that follows on each other in one choice: an object costs JavaScript more than its contents.
+fn joined(parts: Vec<AnswerPart>) -> Vec<AnswerPart> {
+    let mut joined: Vec<AnswerPart> = Vec::with_capacity(parts.len());
     for part in parts {
-        let Part::TextDelta { index, text, tokens, logprobs } = part;
-        match joined.last_mut() {
-            Some(Part::TextDelta { index: last, text: all, tokens: all_tokens, logprobs: all_logprobs })
-                if *last == index =>
+        match (joined.last_mut(), &part.delta) {
+            (Some(AnswerPart { index, delta: Delta::Text(all), tokens, logprobs }), Delta::Text(text))
+                if *index == part.index =>
             {
-                all.push_str(&text);
-                all_tokens.extend(tokens);
-                all_logprobs.extend(logprobs);
+                all.push_str(text);
+                tokens.extend(part.tokens);
+                logprobs.extend(part.logprobs);
             }
-            _ => joined.push(Part::TextDelta { index, text, tokens, logprobs }),
+            _ => joined.push(part),
         }
     }
     joined

@@ -1,4 +1,5 @@
 import type { GenerateOptions } from './generate-options.js'
+import type { ToolChoice, ToolDefinition } from './tool.js'
 
 /** How a conversation becomes a prompt. */
 export interface ChatTemplateOptions {
@@ -15,22 +16,36 @@ export interface ChatTemplateOptions {
    * @defaultValue true
    */
   readonly addGenerationPrompt?: boolean | undefined
+  /**
+   * Tools the model may call, at most 128.
+   *
+   * @defaultValue none
+   */
+  readonly tools?: readonly ToolDefinition[] | undefined
+  /**
+   * Whether the model may call a tool: it decides (`'auto'`), sees the tools and writes text (`'none'`), must
+   * call one (`'required'`) or must call the one named.
+   *
+   * @defaultValue 'auto'
+   */
+  readonly toolChoice?: ToolChoice | undefined
+  /**
+   * Whether one answer may call several tools.
+   *
+   * @defaultValue whether the model's template knows of that
+   */
+  readonly parallelToolCalls?: boolean | undefined
+  /**
+   * What becomes of the thoughts of a model that thinks: they come apart from the text (`'auto'`), stay in it
+   * as the model writes them (`'inline'`), or the template is told that none are wanted (`'off'`).
+   *
+   * @defaultValue 'auto'
+   */
+  readonly reasoning?: 'auto' | 'inline' | 'off' | undefined
 }
 
 /** How the next message of a conversation is made. */
 export interface ChatOptions extends GenerateOptions, ChatTemplateOptions {
-  /**
-   * Tools the model may call: none, in this version.
-   *
-   * @defaultValue none
-   */
-  readonly tools?: readonly [] | undefined
-  /**
-   * Whether the model must call a tool.
-   *
-   * @defaultValue 'auto'
-   */
-  readonly toolChoice?: 'auto' | 'none' | undefined
   /**
    * What the answer must look like: free text, in this version. A `grammar` can narrow it.
    *

@@ -1,5 +1,7 @@
 import { throwIfAborted, whenAborted } from './abort.js'
-import { toFinishPart, toResult, toTextDeltas } from './completion.js'
+import { toDelta } from './answer-parts.js'
+import { toDeltas, toFinishPart, toWritten } from './completion.js'
+import type { Written } from './completion.js'
 import { invalidRequest } from './error.js'
 import { Fold } from './fold.js'
 import type { ReadyListener } from './generation-router.js'
@@ -7,8 +9,6 @@ import { hold, release } from './keep-alive.js'
 import { fromNativeError } from './native-error.js'
 import type { NativeEnd, NativeGeneration, NativePart, NativeReady } from './native.js'
 import type { PartIterator, PartSource } from './part-iterator.js'
-import type { TextDeltaPart } from './parts.js'
-import type { GenerateResult } from './result.js'
 import { TokenCallback } from './token-callback.js'
 import type { OnToken } from './token-callback.js'
 
@@ -33,7 +33,7 @@ type Outcome<Result> = { readonly result: Result } | { readonly error: unknown }
 export class GenerationRun<Result> implements PartSource, ReadyListener {
   /** Settles with the outcome. */
   readonly promise: Promise<Result>
-  readonly #convert: (result: GenerateResult) => Result
+  readonly #convert: (written: Written) => Result
   #resolve!: (result: Result) => void
   #reject!: (error: unknown) => void
   /** The native side; absent before it started and once it has ended. */
@@ -42,7 +42,7 @@ export class GenerationRun<Result> implements PartSource, ReadyListener {
   #owner: object | undefined
   #outcome: Outcome<Result> | undefined
   /** All that was written, whatever the outcome; present once the engine has ended. */
-  #written: GenerateResult | undefined
+  #written: Written | undefined
   /** Set while a signal may stop the run: it may be shared by many calls and outlive them all. */
   #stopListening: (() => void) | undefined
   #tokenCallback: TokenCallback | undefined
@@ -57,9 +57,9 @@ export class GenerationRun<Result> implements PartSource, ReadyListener {
 
   /**
    * Starts what `prepare` returns; whatever goes wrong in there becomes the outcome. `convert`
-   * makes the caller's result of the plain one.
+   * makes the caller's result of what was written.
    */
-  constructor(prepare: () => RunRequest, convert: (result: GenerateResult) => Result) {
+  constructor(prepare: () => RunRequest, convert: (written: Written) => Result) {
     this.#convert = convert
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve
@@ -76,7 +76,7 @@ export class GenerationRun<Result> implements PartSource, ReadyListener {
 
   /** The first choice's text so far. */
   get partialText(): string {
-    return this.#native?.partialText(0) ?? this.#written?.text ?? ''
+    return this.#native?.partialText(0) ?? this.#written?.result.text ?? ''
   }
 
   cancel(): void {
@@ -151,8 +151,8 @@ export class GenerationRun<Result> implements PartSource, ReadyListener {
     this.#callOnToken(part)
     // The callback may have ended the run, or left the loop that reads it.
     if (this.#outcome !== undefined) return
-    if (this.#flow === 'live') this.#reader?.push(toTextDelta(part))
-    else this.#fold?.add(toTextDelta(part))
+    if (this.#flow === 'live') this.#reader?.push(toDelta(part))
+    else this.#fold?.add(toDelta(part))
   }
 
   #callOnToken(part: NativePart): void {
@@ -173,7 +173,7 @@ export class GenerationRun<Result> implements PartSource, ReadyListener {
   }
 
   #finish(end: NativeEnd): void {
-    const written = toResult(end)
+    const written = toWritten(end)
     this.#written = written
     this.#native = undefined
     this.#owner = undefined
@@ -184,19 +184,19 @@ export class GenerationRun<Result> implements PartSource, ReadyListener {
     this.#updateHold()
   }
 
-  #outcomeOf(end: NativeEnd, written: GenerateResult): Outcome<Result> {
+  #outcomeOf(end: NativeEnd, written: Written): Outcome<Result> {
     return end.error === undefined ? { result: this.#convert(written) } : { error: fromNativeError(end.error) }
   }
 
   #replay(reader: PartIterator): void {
     this.#flow = 'replay'
-    if (this.#written !== undefined) for (const part of toTextDeltas(this.#written)) reader.push(part)
+    if (this.#written !== undefined) for (const part of toDeltas(this.#written)) reader.push(part)
     this.#endReader(reader)
   }
 
   #endReader(reader: PartIterator): void {
     if (this.#outcome !== undefined && 'error' in this.#outcome) reader.fail(this.#outcome.error)
-    else if (this.#written !== undefined) reader.finish(toFinishPart(this.#written))
+    else if (this.#written !== undefined) reader.finish(toFinishPart(this.#written.result))
   }
 
   #settle(outcome: Outcome<Result>): void {
@@ -215,9 +215,4 @@ export class GenerationRun<Result> implements PartSource, ReadyListener {
     if (isHeld) hold()
     else release()
   }
-}
-
-function toTextDelta({ text, tokens, index, logprobs }: NativePart): TextDeltaPart {
-  if (logprobs === undefined) return { type: 'text-delta', text, tokens, index }
-  return { type: 'text-delta', text, tokens, index, logprobs }
 }

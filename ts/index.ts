@@ -55,9 +55,20 @@ export type { GenerateOptions, LogitBias, LoraSelection } from './generate-optio
 export type { ChatOptions, ChatTemplateOptions } from './chat-options.js'
 export type { OnToken } from './token-callback.js'
 export type { SamplerName } from './sampler-name.js'
-export type { Part, TextDeltaPart, FinishPart } from './parts.js'
+export type {
+  DeltaPart,
+  FinishPart,
+  Part,
+  ReasoningDeltaPart,
+  TextDeltaPart,
+  ToolCallDeltaPart,
+  ToolCallPart,
+} from './parts.js'
+export type { ToolChoice, ToolDefinition } from './tool.js'
 export type {
   AnswerMessage,
+  AnswerToolCall,
+  ChatChoice,
   ChatResult,
   Choice,
   FinishReason,

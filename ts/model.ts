@@ -99,7 +99,7 @@ export abstract class Model implements AsyncDisposable {
       const checked = checkOptions(table.GENERATE_OPTIONS, options)
       return this.request(checked, (nativeOptions) => nativeModel.generate(given, nativeOptions))
     }
-    return this.begun(Generation.of(new GenerationRun(prepare, (result) => result)))
+    return this.begun(Generation.of(new GenerationRun(prepare, ({ result }) => result)))
   }
 
   /**

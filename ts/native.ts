@@ -130,11 +130,39 @@ export interface NativeLogprob {
   top?: NativeLogprob[]
 }
 
-export interface NativePart {
+interface NativeAnyPart {
   index: number
+  /** Empty in parts of calls. */
   text: string
   tokens: number[]
   logprobs?: NativeLogprob[]
+}
+
+export interface NativeTextPart extends NativeAnyPart {
+  type?: undefined
+}
+
+export interface NativeReasoningPart extends NativeAnyPart {
+  type: 'reasoning'
+}
+
+/** A piece of a call, or a whole one. */
+export interface NativeCallPart extends NativeAnyPart {
+  type: 'call-delta' | 'call'
+  /** Which call of the choice. */
+  call: number
+  id: string
+  /** Null in all pieces but the first. */
+  name: string | null
+  arguments: string
+}
+
+export type NativePart = NativeTextPart | NativeReasoningPart | NativeCallPart
+
+export interface NativeToolCall {
+  id: string
+  name: string
+  arguments: string
 }
 
 export interface NativeChoice {
@@ -142,6 +170,8 @@ export interface NativeChoice {
   tokens: number[]
   finishReason: string
   logprobs?: NativeLogprob[]
+  reasoning?: string
+  calls?: NativeToolCall[]
 }
 
 /** How a generation ended; `choices` hold what was written even if it failed. */

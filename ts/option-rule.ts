@@ -82,11 +82,25 @@ export const unsupported: OptionRule = {
   limit: { allows: () => false },
 }
 
-/** An array that must be empty, because a later version will read it. */
-export const emptyArray: OptionRule = {
-  expected: 'an array',
-  accepts: Array.isArray,
-  limit: { expected: 'an empty array', allows: (value) => Array.isArray(value) && value.length === 0 },
+/** Items are checked where they are written for the addon. */
+export const array: OptionRule = { expected: 'an array', accepts: Array.isArray }
+
+export const toolChoice: OptionRule = {
+  expected: "'auto', 'none', 'required' or { type: 'function', function: { name } }",
+  accepts: (value) => {
+    if (isString(value)) return ['auto', 'none', 'required'].includes(value)
+    if (!isRecord(value)) return false
+    const { type, function: named } = value as Record<string, unknown>
+    return type === 'function' && isRecord(named) && isString((named as Record<string, unknown>)['name'])
+  },
+}
+
+/** One of these words. */
+export function word(words: readonly string[]): OptionRule {
+  return {
+    expected: words.map((one) => JSON.stringify(one)).join(' or '),
+    accepts: (value) => isString(value) && words.includes(value),
+  }
 }
 
 /** Of all words, or of all objects by their `field`, only those named by `words`. */

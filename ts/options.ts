@@ -72,15 +72,16 @@ export const GENERATE_OPTIONS = {
 export const CHAT_TEMPLATE_OPTIONS = {
   templateArgs: rule.record,
   addGenerationPrompt: rule.boolean,
+  tools: rule.array,
+  toolChoice: rule.toolChoice,
+  parallelToolCalls: rule.boolean,
+  reasoning: rule.word(['auto', 'inline', 'off']),
 } as const satisfies RulesOf<ChatTemplateOptions>
 
 export const CHAT_OPTIONS = {
   ...GENERATE_OPTIONS,
   ...CHAT_TEMPLATE_OPTIONS,
-  tools: rule.emptyArray,
-  toolChoice: rule.only(['auto', 'none']),
   responseFormat: rule.only(['text'], 'type'),
-  reasoning: rule.unsupported,
 } as const satisfies RulesOf<ChatOptions> & OptionTable
 
 /** Load options the addon takes under the same name and in the same form. */

@@ -161,7 +161,7 @@ export class PartIterator implements AsyncIterableIterator<Part> {
   }
 
   #count(part: Part): void {
-    if (part.type === 'text-delta') this.#taken += part.tokens.length
+    if (part.type !== 'finish') this.#taken += part.tokens.length
     if (this.#taken < ACKNOWLEDGE_TOKENS) return
     this.#source.acknowledge(this.#taken)
     this.#taken = 0

@@ -1,3 +1,5 @@
+import type { ToolCall } from './message.js'
+
 /**
  * Why an answer ended: the model said so or a stop string was met, it became as long as it may,
  * somebody cancelled it, or the model called tools.
@@ -72,14 +74,38 @@ export interface GenerateResult {
   readonly choices: readonly Choice[]
 }
 
+/** A call of a tool that the model asks for. */
+export interface AnswerToolCall extends ToolCall {
+  /** Names the call; the tool's message answers it under this `toolCallId`. */
+  readonly id: string
+  readonly type: 'function'
+  readonly function: {
+    /** The tool. */
+    readonly name: string
+    /** A JSON object, as the model wrote it. */
+    readonly arguments: string
+  }
+}
+
 /** The message a model answered with; it can be appended to the conversation as it is. */
 export interface AnswerMessage {
   readonly role: 'assistant'
   readonly content: string
+  /** What it thought before, where that comes apart. */
+  readonly reasoning?: string
+  /** The tools it calls; absent if it calls none. */
+  readonly toolCalls?: readonly AnswerToolCall[]
+}
+
+/** One of the `n` answers of a chat. */
+export interface ChatChoice extends Choice {
+  /** The answer as a message. */
+  readonly message: AnswerMessage
 }
 
 /** What a chat comes to. */
 export interface ChatResult extends GenerateResult {
   /** The first choice as a message. */
   readonly message: AnswerMessage
+  readonly choices: readonly ChatChoice[]
 }

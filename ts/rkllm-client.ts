@@ -99,7 +99,7 @@ export class RKLLMClient extends Model {
     const mode = options?.mode
     if (mode === 'last-hidden-layer' || mode === 'logits') return this.#numbers(prompt, mode)
     const prepare = (): RunRequest => this.#prepare(prompt, options)
-    return this.begun(Generation.of(new GenerationRun(prepare, (result) => result)))
+    return this.begun(Generation.of(new GenerationRun(prepare, ({ result }) => result)))
   }
 
   /**

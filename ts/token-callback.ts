@@ -14,7 +14,8 @@ export class TokenCallback {
   }
 
   /** Passes on one part, for as long as `isWanted` says; what `onToken` throws is thrown. */
-  call({ index, text, tokens }: NativePart, isWanted: () => boolean): void {
+  call({ type, index, text: said, tokens }: NativePart, isWanted: () => boolean): void {
+    const text = type === undefined ? said : ''
     const last = tokens.at(-1)
     if (last !== undefined) {
       this.#last[index] = last
@@ -25,6 +26,6 @@ export class TokenCallback {
     }
     // Text that was held back as the possible beginning of a stop string comes after its token.
     const owner = this.#last[index]
-    if (owner !== undefined) this.#onToken(text, owner)
+    if (owner !== undefined && (text !== '' || last !== undefined)) this.#onToken(text, owner)
   }
 }

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
 mod diagnose;
 mod file;
 mod info;
@@ -15,10 +16,12 @@ mod model;
 mod npu_status;
 mod plan;
 mod prepare;
+mod reading;
 mod registry;
 mod rerank;
 mod toolkit;
 
+pub use answer::{Answer, AnswerChoice, AnswerEnd, AnswerPart};
 pub use diagnose::{Question, diagnose};
 pub use inspect::inspect;
 pub use load::{

@@ -3,14 +3,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use rkllmjs_chat::{ChatTemplate, Messages, RenderOptions};
+use rkllmjs_chat::{AnswerFormat, ChatTemplate, Messages, RenderOptions};
 use rkllmjs_core::{
     Error, ErrorCode, GenerateOptions, Generation, ModelHandle, NativeCall, NativeContent, NativeInput,
-    NativeReply, OptionFact, Special, Stats, Submission, Token, Tokenizer,
+    NativeReply, OptionFact, Request, Special, Stats, Submission, Token, Tokenizer, check_grammar,
 };
 use serde_json::Value;
 
+use crate::answer::Answer;
 use crate::prepare::Prepare;
+use crate::reading::{Desk, Reading};
 use crate::registry;
 
 /// How long closing waits for the engine's thread; a step stops within milliseconds.
@@ -49,11 +51,13 @@ pub enum PromptInput {
 struct ReadPrompt {
     tokens: Vec<Token>,
     native: Option<NativeInput>,
+    /// How to read the answer, if that is more than text.
+    format: Option<AnswerFormat>,
 }
 
 impl From<Vec<Token>> for ReadPrompt {
     fn from(tokens: Vec<Token>) -> Self {
-        Self { tokens, native: None }
+        Self { tokens, native: None, format: None }
     }
 }
 
@@ -61,7 +65,7 @@ impl ReadPrompt {
     /// Text for the engine's own template. How many tokens it has shows only once it is read.
     fn native_text(text: String) -> Self {
         let native = NativeInput { content: NativeContent::Text(text), ..NativeInput::default() };
-        Self { tokens: vec![0], native: Some(native) }
+        Self { native: Some(native), ..Self::from(vec![0]) }
     }
 }
 
@@ -97,6 +101,7 @@ const UNKNOWN_VOCABULARY_SIZE: u32 = i32::MAX as u32;
 struct Inner {
     parts: Parts,
     parsed_template: OnceLock<Result<ChatTemplate, Error>>,
+    desk: Desk,
     /// By name, and whether they can be used yet.
     adapters: Mutex<BTreeMap<String, bool>>,
 }
@@ -132,7 +137,12 @@ impl Drop for Inner {
 
 impl Model {
     pub(crate) fn new(parts: Parts) -> Self {
-        let inner = Inner { parts, parsed_template: OnceLock::new(), adapters: Mutex::default() };
+        let inner = Inner {
+            parts,
+            parsed_template: OnceLock::new(),
+            desk: Desk::default(),
+            adapters: Mutex::default(),
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -163,13 +173,16 @@ impl Model {
         prompt: PromptInput,
         options: &GenerateOptions,
         notify: Box<dyn Fn() + Send + Sync>,
-    ) -> Result<Generation, Error> {
+    ) -> Result<Answer, Error> {
         let parts = &self.inner.parts;
         let limits = parts.handle.limits();
         let mut request = options.build(&limits.options, self.vocabulary_size()?, random_seed())?;
         request.max_tokens = request.max_tokens.or(parts.default_max_tokens);
         self.check_adapters(&request.adapters)?;
-        let (generation, submission) = parts.handle.begin(request.choices, notify)?;
+        if let PromptInput::Messages(_, render) = &prompt {
+            self.check_tools(render, &request)?;
+        }
+        let (answer, submission, reading) = self.begin(&prompt, request.choices, notify)?;
         // Not `self`: a queued job must not keep a model open that its owner has let go of.
         let inner = Arc::downgrade(&self.inner);
         parts.prepare.push(move |taken| {
@@ -177,29 +190,102 @@ impl Model {
             if let Err(error) = taken {
                 return submission.fail(error);
             }
-            let model = Self { inner };
-            model.start(submission, &prompt, |read| {
-                request.prompt = read.tokens;
-                request.native = read.native.map(Arc::new);
-                request
-            });
+            Self { inner }.start(submission, &prompt, request, reading.as_deref());
         });
-        Ok(generation)
+        Ok(answer)
+    }
+
+    /// Takes a place. An answer to a conversation may turn out to be more than text.
+    fn begin(
+        &self,
+        prompt: &PromptInput,
+        choices: u32,
+        notify: Box<dyn Fn() + Send + Sync>,
+    ) -> Result<(Answer, Submission, Option<Arc<Reading>>), Error> {
+        let handle = &self.inner.parts.handle;
+        if !matches!(prompt, PromptInput::Messages(..)) {
+            let (generation, submission) = handle.begin(choices, notify)?;
+            return Ok((Answer::new(Arc::new(generation), None), submission, None));
+        }
+        let reading = Arc::new(Reading::new(notify));
+        let heard = Arc::downgrade(&reading);
+        let news = move || {
+            if let Some(reading) = heard.upgrade() {
+                reading.news();
+            }
+        };
+        let (generation, submission) = handle.begin(choices, Box::new(news))?;
+        let generation = Arc::new(generation);
+        reading.attach(&generation);
+        Ok((Answer::new(generation, Some(Arc::clone(&reading))), submission, Some(reading)))
+    }
+
+    /// Refuses what the engine or the other options cannot go together with.
+    fn check_tools(&self, render: &RenderOptions, request: &Request) -> Result<(), Error> {
+        if self.is_vocabulary_in_engine() {
+            let given =
+                [("tools", !render.tools.is_empty()), ("template_args", !render.template_args.is_empty())];
+            if let Some((option, _)) = given.into_iter().find(|&(_, is_given)| is_given) {
+                let message = "need the model's own template: put tokenizer.json and tokenizer_config.json of \
+                               its repository beside the file";
+                return Err(Error::unsupported(option, message));
+            }
+        }
+        if render.may_call() && request.sampling.grammar.is_some() {
+            return Err(Error::option(
+                "grammar",
+                "cannot be combined with tools, unless tool_choice is 'none'",
+            ));
+        }
+        if render.tool_choice.is_demand() && !self.inner.parts.handle.limits().options.can_choose("grammar") {
+            let message = "must be 'auto' or 'none': this engine cannot be held to a grammar";
+            return Err(Error::unsupported("tool_choice", message));
+        }
+        Ok(())
     }
 
     fn start(
         &self,
         submission: Submission,
         prompt: &PromptInput,
-        request: impl FnOnce(ReadPrompt) -> rkllmjs_core::Request,
+        request: Request,
+        reading: Option<&Reading>,
     ) {
         if submission.is_cancelled() {
             return submission.cancel();
         }
-        match self.read_prompt(prompt) {
-            Ok(read) => submission.start(request(read)),
+        match self.read_prompt(prompt).and_then(|read| self.complete(request, read, reading)) {
+            Ok(request) => submission.start(request),
             Err(error) => submission.fail(error),
         }
+    }
+
+    /// Puts the prompt into the request, and what its answer needs to be read.
+    fn complete(
+        &self,
+        mut request: Request,
+        read: ReadPrompt,
+        reading: Option<&Reading>,
+    ) -> Result<Request, Error> {
+        request.prompt = read.tokens;
+        request.native = read.native.map(Arc::new);
+        let (Some(format), Some(reading)) = (read.format, reading) else { return Ok(request) };
+        let tokenizer = self.tokenizer()?;
+        let preserved = |known: &&rkllmjs_core::SpecialToken| format.preserved.contains(&known.text);
+        let spelled = tokenizer.control_tokens().iter().filter(preserved);
+        request.spelled = spelled.map(|known| (known.token, known.text.clone())).collect();
+        request.stop.strings.extend(format.stops.iter().cloned());
+        let takes_grammar = self.inner.parts.handle.limits().options.can_choose("grammar");
+        if let Some(grammar) = format.grammar.as_ref().filter(|_| takes_grammar) {
+            check_grammar(&grammar.text)
+                .map_err(|e| Error::option("tools", format!("make a grammar that {}", e.message)))?;
+            let special = Special { add: false, parse: true };
+            request.sampling.grammar_prefix = tokenizer.tokenize(&grammar.prefix, special)?;
+            request.sampling.grammar = Some(grammar.text.clone());
+            request.sampling.grammar_triggers.clone_from(&grammar.triggers);
+        }
+        reading.turn_on(&format, request.choices as usize, &self.inner.desk)?;
+        Ok(request)
     }
 
     fn read_prompt(&self, prompt: &PromptInput) -> Result<ReadPrompt, Error> {
@@ -215,11 +301,12 @@ impl Model {
             }
             PromptInput::Messages(messages, options) => {
                 let rendered = self.template()?.render(messages, options)?;
-                rendered.tokenize(self.tokenizer()?.as_ref()).map(ReadPrompt::from)
+                let tokens = rendered.tokenize(self.tokenizer()?.as_ref())?;
+                Ok(ReadPrompt { format: rendered.format().cloned(), ..tokens.into() })
             }
             PromptInput::Native(tokens, input) => {
                 let tokens = if tokens.is_empty() { vec![0] } else { tokens.clone() };
-                Ok(ReadPrompt { tokens, native: Some(input.clone()) })
+                Ok(ReadPrompt { native: Some(input.clone()), ..tokens.into() })
             }
         }
     }

@@ -144,8 +144,7 @@ impl SequenceSampler {
         let Some(grammar) = self.binding() else { return Ok(chosen) };
         let valid = allowed(grammar, candidates)?;
         if valid.is_empty() {
-            let message = "no token of the vocabulary continues the grammar from here";
-            return Err(Error::new(ErrorCode::InvalidRequest, message));
+            return Err(Error::option("grammar", "comes to where no token of the vocabulary continues it"));
         }
         let left = self.run_chain(valid)?;
         self.choose(left, 1).ok_or_else(nothing_left)
