@@ -339,6 +339,54 @@ for (const abi of ['1.2', '1.3']) {
     })
   }
 
+  describe(`setFunctionTools() over ${abi}`, () => {
+    let model
+    before(async () => (model = await loadModel(standinModelPath(), options)))
+    after(() => model.close())
+    const ask = (given) => model.chat([QUESTION], { maxTokens: 60, ...given })
+
+    test('offers tools to conversations that bring none', async () => {
+      await model.setFunctionTools('', tools, 'tool_response')
+      const { message } = await ask()
+      assert.deepEqual(message.toolCalls.map((call) => call.function.arguments), [CALLED])
+      assert.equal((await ask({ tools: [] })).message.toolCalls, undefined)
+      assert.equal((await ask({ toolChoice: 'none' })).message.toolCalls, undefined)
+      assert.equal(model.countTokens([QUESTION]), model.countTokens([QUESTION], { tools }))
+      await assert.rejects(ask({ toolChoice: named('weather') }), isError('unsupported', /^toolChoice /))
+    })
+
+    test("offers them to the runtime's own template", async () => {
+      await model.setFunctionTools('', tools, 'tool_response')
+      const { text } = await model.generate(QUESTION.content, { role: 'user', maxTokens: 60 })
+      assert.equal(text, `<tool_call>\n{"name": "weather", "arguments": ${CALLED}}\n</tool_call>`)
+    })
+
+    test('takes them back with an empty array', async () => {
+      await model.setFunctionTools('', tools, 'tool_response')
+      await model.setFunctionTools('', [], 'tool_response')
+      assert.equal((await ask()).message.toolCalls, undefined)
+    })
+
+    test('refuses what is no tool, and what went before stays', async () => {
+      await model.setFunctionTools('', tools, 'tool_response')
+      for (const bad of [undefined, {}, 'x', [1], [named('a b')], [named('a'), named('a')]]) {
+        await assert.rejects(model.setFunctionTools('', bad, ''), isError('invalid-request', /^tools/))
+      }
+      assert.equal((await ask()).finishReason, 'tool-calls')
+    })
+
+    test('chats are told of in events, and end with abort()', async () => {
+      const heard = []
+      for (const name of ['inference:start', 'inference:complete', 'inference:abort']) model.on(name, () => heard.push(name))
+      model.once('inference:token', (_, token) => heard.push(typeof token))
+      await ask()
+      const generation = model.chat([user('Count from 1 to 40.')])
+      model.abort()
+      assert.equal((await generation).finishReason, 'cancelled')
+      assert.deepEqual(heard, ['inference:start', 'number', 'inference:complete', 'inference:start', 'inference:abort'])
+    })
+  })
+
   test(`tools are unsupported over ${abi} without the files of the tokenizer`, async (t) => {
     const alone = mkdtempSync(join(tmpdir(), 'rkllmjs-alone-'))
     t.after(() => rmSync(alone, { recursive: true }))

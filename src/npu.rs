@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use napi::bindgen_prelude::Float32Array;
 use napi_derive::napi;
+use rkllmjs_chat::RenderOptions;
 use rkllmjs_core::{
     ClearCache, Error, GenerateOptions, History, NativeCall, NativeContent, NativeInput, NativeReply, Token,
 };
@@ -139,7 +140,9 @@ pub(crate) fn call(text: &str, tokens: Vec<Token>) -> Result<NativeCall, Error> 
             NativeCall::SetChatTemplate([string("systemPrompt")?, string("prefix")?, string("postfix")?])
         }
         "set-function-tools" => {
-            NativeCall::SetFunctionTools([string("systemPrompt")?, string("tools")?, string("responseTag")?])
+            let tools = string("tools")?;
+            RenderOptions::from_json(&format!(r#"{{"tools":{tools}}}"#))?;
+            NativeCall::SetFunctionTools([string("systemPrompt")?, tools, string("responseTag")?])
         }
         "last-hidden-layer" => NativeCall::HiddenStates(tokens),
         "logits" => NativeCall::Logits(tokens),

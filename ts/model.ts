@@ -32,6 +32,7 @@ import type { ChatResult, GenerateResult } from './result.js'
 import type { OnToken } from './token-callback.js'
 import type { TokenizeOptions } from './tokenize-options.js'
 import { toTokens } from './tokens.js'
+import type { ToolDefinition } from './tool.js'
 
 /**
  * What every model can do, whichever engine runs it.
@@ -123,7 +124,7 @@ export abstract class Model implements AsyncDisposable {
       const nativeModel = this.opened()
       const conversation = toNativeMessages(messages)
       const checked = checkOptions(table.CHAT_OPTIONS, options)
-      const template = toNativeChatOptions(checked)
+      const template = this.#templateOptions(checked)
       return this.request(checked, (nativeOptions) => nativeModel.chat(conversation, template, nativeOptions))
     }
     return this.begun(Generation.of(new GenerationRun(prepare, toChatResult)))
@@ -148,7 +149,7 @@ export abstract class Model implements AsyncDisposable {
     const nativeModel = this.opened()
     const conversation = toNativeMessages(messages)
     const checked = checkOptions(table.CHAT_TEMPLATE_OPTIONS, options)
-    return unwrap(nativeModel.countTokens(conversation, toNativeChatOptions(checked)))
+    return unwrap(nativeModel.countTokens(conversation, this.#templateOptions(checked)))
   }
 
   /** The prompt that the model's template makes of a conversation. */
@@ -156,7 +157,7 @@ export abstract class Model implements AsyncDisposable {
     const nativeModel = this.opened()
     const conversation = toNativeMessages(messages)
     const checked = checkOptions(table.CHAT_TEMPLATE_OPTIONS, options)
-    return unwrap(nativeModel.applyChatTemplate(conversation, toNativeChatOptions(checked)))
+    return unwrap(nativeModel.applyChatTemplate(conversation, this.#templateOptions(checked)))
   }
 
   /**
@@ -273,6 +274,11 @@ export abstract class Model implements AsyncDisposable {
     return onToken
   }
 
+  /** The tools of conversations that bring none of their own. @internal */
+  protected get defaultTools(): readonly ToolDefinition[] | undefined {
+    return undefined
+  }
+
   /** A request that may start. @internal */
   protected request(
     options: GenerateOptions,
@@ -285,6 +291,10 @@ export abstract class Model implements AsyncDisposable {
       return generation
     }
     return { begin, owner: this, signal: options.signal, onToken: this.tokenListener(options.onToken) }
+  }
+
+  #templateOptions(options: ChatTemplateOptions): string {
+    return toNativeChatOptions({ ...options, tools: options.tools ?? this.defaultTools })
   }
 }
 

@@ -2,15 +2,18 @@ import { EventEmitter } from 'node:events'
 import { resolve } from 'node:path'
 
 import { checkOptions } from './check-options.js'
+import { describeValue } from './describe-value.js'
 import { invalidRequest, RkllmError } from './error.js'
 import { GenerationRun } from './generation-run.js'
 import type { RunRequest } from './generation-run.js'
 import { Generation } from './generation.js'
 import { InferenceWatch } from './inference-watch.js'
+import { toJson } from './json.js'
 import { holdWhile } from './keep-alive.js'
 import { Model } from './model.js'
 import { unwrap } from './native-error.js'
 import { loadNative } from './native-load.js'
+import { toNativeTools } from './native-tools.js'
 import type { NativeCallReply, NativeModel, NativePrompt } from './native.js'
 import * as table from './options.js'
 import { toPath } from './path.js'
@@ -27,6 +30,7 @@ import type {
 import type { RKLLMEvents } from './rkllm-events.js'
 import type { OnToken } from './token-callback.js'
 import { toTokens } from './tokens.js'
+import type { ToolDefinition } from './tool.js'
 
 const NO_TOKENS = new Uint32Array(0)
 
@@ -48,6 +52,7 @@ export class RKLLMClient extends Model {
   readonly #events = new EventEmitter<RKLLMEvents>()
   readonly #inference = new InferenceWatch(this.#events)
   #initializing: Promise<void> | undefined
+  #functionTools: readonly ToolDefinition[] | undefined
 
   /** Takes the options; {@link initialize} loads the model. */
   constructor(options: RKLLMClientOptions) {
@@ -138,9 +143,15 @@ export class RKLLMClient extends Model {
     await this.#call({ call: 'set-chat-template', systemPrompt, prefix, postfix })
   }
 
-  /** Tells the runtime's own chat template about functions, in OpenAI's form. */
-  async setFunctionTools(systemPrompt: string, tools: readonly object[], responseTag: string): Promise<void> {
-    await this.#call({ call: 'set-function-tools', systemPrompt, tools: JSON.stringify(tools), responseTag })
+  /**
+   * Offers tools wherever a call brings none of its own: to {@link chat}, and to {@link generate} where the
+   * runtime's own template is used, which alone reads `systemPrompt` and `responseTag`. `[]` offers none.
+   */
+  async setFunctionTools(systemPrompt: string, tools: readonly ToolDefinition[], responseTag: string): Promise<void> {
+    if (!Array.isArray(tools)) throw invalidRequest(`tools must be an array, got ${describeValue(tools)}`, { option: 'tools' })
+    const json = toJson('tools', toNativeTools(tools))
+    await this.#call({ call: 'set-function-tools', systemPrompt, tools: json, responseTag })
+    this.#functionTools = JSON.parse(json) as ToolDefinition[]
   }
 
   /** Ends every answer under way, with `finishReason: 'cancelled'`. */
@@ -181,6 +192,11 @@ export class RKLLMClient extends Model {
   off<Name extends keyof RKLLMEvents>(name: Name, listener: (...args: RKLLMEvents[Name]) => void): this {
     this.#events.off(name, listener as never)
     return this
+  }
+
+  /** Where conversations go through the runtime's own template, it knows them already. */
+  protected override get defaultTools(): readonly ToolDefinition[] | undefined {
+    return this.info.vocabularySize === null ? undefined : this.#functionTools
   }
 
   protected override begun<Result extends GenerateResult>(generation: Generation<Result>): Generation<Result> {
