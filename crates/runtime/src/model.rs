@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rkllmjs_chat::{AnswerFormat, ChatTemplate, Messages, RenderOptions};
 use rkllmjs_core::{
-    Error, ErrorCode, GenerateOptions, Generation, ModelHandle, NativeCall, NativeContent, NativeInput,
-    NativeReply, OptionFact, Request, Special, Stats, Submission, Token, Tokenizer, check_grammar,
+    Error, ErrorCode, GenerateOptions, ModelHandle, NativeCall, NativeContent, NativeInput, NativeReply,
+    OptionFact, Request, Special, Stats, Submission, Token, Tokenizer, check_grammar,
 };
 use serde_json::Value;
 
