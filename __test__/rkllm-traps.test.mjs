@@ -5,15 +5,18 @@ import { fileURLToPath } from 'node:url'
 import { describe, test } from 'node:test'
 
 import { runTests } from './processes/run-tests.mjs'
+import { isFull } from './processes/run.mjs'
 
 const BENIGN = ['noise', 'freed-results', 'waiting', 'null-finish', 'reserved-garbage', 'pause-forgets']
+/** All at once; each by itself too at full length. */
+const LISTS = [BENIGN.join(','), ...(isFull ? BENIGN : [])]
 
 const folder = fileURLToPath(new URL('.', import.meta.url))
 const itself = 'rkllm-traps.test.mjs'
 const files = readdirSync(folder).filter((name) => /^rkllm.*\.test\.mjs$/.test(name) && name !== itself)
 
 describe('models on an NPU over a runtime', () => {
-  for (const traps of [...BENIGN, BENIGN.join(',')]) {
+  for (const traps of LISTS) {
     test(`that has the quirks ${traps}`, async () => {
       const paths = files.map((name) => `${folder}${name}`)
       const { code, passed, failed, output } = await runTests(paths, { RKLLMJS_STANDIN_TRAP: traps })

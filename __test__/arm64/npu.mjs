@@ -8,6 +8,9 @@ import { join } from 'node:path'
 
 import { loadModel } from '../../dist/index.mjs'
 import { standinLibrary, standinModelPath } from '../../dist/standin.mjs'
+import { heldout } from '../support/heldout.mjs'
+import { pirateLoraPath } from '../support/models.mjs'
+import { wrapAdapter } from '../support/npu-files.mjs'
 
 const [abi] = process.argv.slice(2)
 
@@ -20,7 +23,7 @@ const user = (content) => [{ role: 'user', content }]
 const folder = mkdtempSync(join(tmpdir(), 'rkllmjs-npu-'))
 const model = await loadModel(standinModelPath(), {
   libraryPath: standinLibrary(abi),
-  contextSize: 256,
+  contextSize: 512,
   // One processor: several emulated ones wait for each other.
   cpuMask: 1,
   // 1.2 takes these only here.
@@ -68,6 +71,25 @@ async function promptCache() {
   return [before.text, after.text]
 }
 
+/** A call of a tool, and the answer that follows from what the tool says. */
+async function toolCalls() {
+  const { tools } = heldout.find(({ id }) => id === 'tool_call-4')
+  const messages = user('How is the weather in Steanox?')
+  const { message, finishReason } = await model.chat(messages, { tools })
+  const [call] = message.toolCalls
+  const result = '{"temperature":23,"condition":"windy","unit":"C"}'
+  const { text } = await model.chat([...messages, message, { role: 'tool', toolCallId: call.id, content: result }], { tools })
+  return { finishReason, called: call.function, text }
+}
+
+/** The answer without an adapter, with one, and without it again. */
+async function adapters() {
+  await model.loadLora(wrapAdapter(pirateLoraPath(), join(folder, 'pirate.rkllm')), { name: 'pirate' })
+  const texts = []
+  for (const lora of [undefined, 'pirate', undefined]) texts.push((await model.chat(user(QUESTIONS[0]), { lora })).text)
+  return texts
+}
+
 const { standIn, version, detectedBy } = model.runtimeInfo()
 const report = {
   arch: process.arch,
@@ -76,6 +98,9 @@ const report = {
   streamed: await streamed(),
   aborted: await aborted(),
   promptCache: await promptCache(),
+  toolCalls: await toolCalls(),
+  adapters: await adapters(),
+  ranking: (await model.rerank(QUESTIONS[0], TEXTS)).results,
   embeddings: (await model.embed(TEXTS)).embeddings.map((vector) => [...vector]),
 }
 await model.close()

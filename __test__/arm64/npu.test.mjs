@@ -64,6 +64,27 @@ for (const abi of ['1.2', '1.3']) {
       assert.deepEqual(there.promptCache, here.promptCache)
     })
 
+    test('a tool is called, and its answer used', () => {
+      assert.deepEqual(there.toolCalls, here.toolCalls)
+      assert.equal(there.toolCalls.finishReason, 'tool-calls')
+    })
+
+    test('an adapter is swapped in and out', () => {
+      assert.deepEqual(there.adapters, here.adapters)
+      const [before, pirate, after] = there.adapters
+      assert.equal(after, before)
+      assert.notEqual(pirate, before)
+    })
+
+    test('documents are ranked alike', (t) => {
+      for (const { index, score } of there.ranking) t.diagnostic(`${index}: ${score}`)
+      assert.deepEqual(
+        there.ranking.map(({ index }) => index),
+        here.ranking.map(({ index }) => index),
+      )
+      for (const [i, { score }] of there.ranking.entries()) assert.ok(Math.abs(score - here.ranking[i].score) < 0.05)
+    })
+
     test('embeddings point where they do here', (t) => {
       const cosines = there.embeddings.map((vector, i) => cosine(vector, here.embeddings[i]))
       t.diagnostic(`cosines ${cosines.map((value) => value.toFixed(6)).join(', ')}`)

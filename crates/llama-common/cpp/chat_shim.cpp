@@ -23,9 +23,10 @@ char * copy(const std::string & text) {
 constexpr int FAILED       = -1;
 constexpr int PASSED_LIMIT = -2;
 
-// Processor time of one call. A long conversation takes some ten milliseconds. One operation between
-// two allocations may still take a few times as long, within the memory there is.
-constexpr std::uint64_t CPU_MS = 400;
+// Processor time of one call, and more for a long conversation: a megabyte takes about 150 ms. One operation
+// between two allocations may still take a few times as long, within the memory there is.
+constexpr std::uint64_t CPU_MS       = 400;
+constexpr std::size_t   BYTES_PER_MS = 4096;
 // Learning how a template writes calls, too: that takes some milliseconds for each tool.
 constexpr std::uint64_t CALLS_CPU_MS = 2000;
 // Threads of Node have stacks of 4 MiB.
@@ -49,7 +50,7 @@ int guarded(std::size_t input_bytes, char ** out, Work work, Learn learn = Learn
     *out = nullptr;
     const bool is_large = learn == Learn::CALLS;
     rkllmjs::Limits limits((is_large ? CALLS_BYTES : BASE_BYTES) + COPIES_OF_INPUT * input_bytes,
-                           is_large ? CALLS_CPU_MS : CPU_MS, STACK_BYTES);
+                           (is_large ? CALLS_CPU_MS : CPU_MS) + input_bytes / BYTES_PER_MS, STACK_BYTES);
     const char * message = nullptr;
     try {
         const std::string result = work();

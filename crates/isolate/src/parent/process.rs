@@ -7,6 +7,7 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Takes a line of a log with its level: `debug`, `info`, `warn` or `error`.
@@ -16,6 +17,8 @@ pub type LogLine = Arc<dyn Fn(&str, &str) + Send + Sync>;
 const LINE_BYTES_MAX: u64 = 8 << 10;
 /// The last lines of output, which say best why a process ended.
 const LAST_LINES: usize = 4;
+/// How long the output of a process that has ended may take to arrive. Another process may hold its end.
+const OUTPUT_MOST: Duration = Duration::from_millis(500);
 /// How often an ending process is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
@@ -37,6 +40,8 @@ pub struct Launch {
 pub(super) struct Process {
     child: Child,
     last_lines: Arc<Mutex<VecDeque<String>>>,
+    /// Hands on the output until its end.
+    output: Option<JoinHandle<()>>,
 }
 
 impl Process {
@@ -59,11 +64,13 @@ impl Process {
         let child = command.spawn()?;
         // The command holds the child's ends, and with them the end of its output.
         drop(command);
-        let last_lines = Arc::default();
-        let process = Self { child, last_lines: Arc::clone(&last_lines) };
-        std::thread::Builder::new()
+        // Before the thread: if that fails, the child is ended all the same.
+        let mut process = Self { child, last_lines: Arc::default(), output: None };
+        let last_lines = Arc::clone(&process.last_lines);
+        let reader = std::thread::Builder::new()
             .name("rkllmjs-output".to_owned())
             .spawn(move || pass_on(output, log.as_ref(), &last_lines))?;
+        process.output = Some(reader);
         Ok((process, ours))
     }
 
@@ -94,12 +101,21 @@ impl Process {
             _ => self.kill(),
         };
         let how = status.map_or_else(|| "is gone".to_owned(), describe);
+        self.await_output();
         let lines = self.last_lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.is_empty() {
             return how;
         }
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         format!("{how}; its last lines were: {}", lines.join(" | "))
+    }
+
+    /// Waits for what it wrote before it ended.
+    fn await_output(&self) {
+        let deadline = Instant::now() + OUTPUT_MOST;
+        while self.output.as_ref().is_some_and(|reader| !reader.is_finished()) && Instant::now() < deadline {
+            std::thread::sleep(LOOK_EVERY);
+        }
     }
 
     fn kill(&mut self) -> Option<ExitStatus> {
