@@ -169,8 +169,10 @@ impl RkllmEngine {
     fn end(&mut self, sequence: SequenceId, perf: Option<Perf>, sink: &mut dyn Sink) -> Result<(), Error> {
         let is_counted = self.open.get(&sequence).is_none_or(Open::is_resumable);
         let held = if is_counted { 0 } else { self.session.call(|handle| handle.cache_size())?.unwrap_or(0) };
+        // The last token is in the context, but not in the cache: nothing follows it.
+        let is_full = held.saturating_add(1) >= self.limits.context;
         if !is_counted {
-            let given = self.open.get(&sequence).map_or(0, Open::given);
+            let given = self.open.get(&sequence).map_or(0, Open::given).saturating_sub(u32::from(is_full));
             let made = perf.map_or(given, |perf| u32::try_from(perf.generate_tokens).unwrap_or(0));
             let computed = perf.map(|perf| u32::try_from(perf.prefill_tokens).unwrap_or(0));
             // All that is cached but the answer; the runtime's own count leaves out what was cached before, and some
@@ -180,8 +182,7 @@ impl RkllmEngine {
                 sink.prompt(sequence, tokens, tokens - computed.unwrap_or(tokens));
             }
         }
-        // The last token is in the context, but not in the cache: nothing follows it.
-        if held.saturating_add(1) >= self.limits.context {
+        if is_full {
             sink.full(sequence);
         } else {
             sink.token(sequence, Sampled { token: UNKNOWN_END, bytes: &[], end: true, logprob: None });
