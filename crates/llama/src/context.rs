@@ -148,6 +148,12 @@ impl Context {
         self.context.as_ptr()
     }
 
+    /// How many threads compute from now on: a single token, and more than one. No more than at the start.
+    pub(crate) fn set_threads(&mut self, single: u32, several: u32) {
+        // SAFETY: the context is alive; a plain setter.
+        unsafe { sys::llama_set_n_threads(self.raw(), single.cast_signed(), several.cast_signed()) };
+    }
+
     /// Computes the batch with the decoder.
     pub(crate) fn decode(&mut self, batch: &mut BatchBuffer) -> Result<Computed, Error> {
         let raw = batch.as_raw();

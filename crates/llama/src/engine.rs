@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use llama_cpp_sys_2 as sys;
 use rkllmjs_core::{
@@ -12,8 +13,10 @@ use crate::adapter::Adapter;
 use crate::batch::BatchBuffer;
 use crate::context::{Computed, Context, ContextOptions, KvType};
 use crate::embedding::Embedder;
+use crate::governor::{Governor, Step};
 use crate::logprobs::token_logprob;
 use crate::sampler::SequenceSampler;
+use crate::threads::processor_time;
 use crate::{LogSink, Model, Pooling, log};
 
 /// Tokens computed at once; more makes prefill no faster on a CPU and its buffers larger.
@@ -88,6 +91,9 @@ pub struct LlamaEngine {
     free_slots: Vec<i32>,
     batch: BatchBuffer,
     candidates: Vec<sys::llama_token_data>,
+    /// Threads of a step of a single token, and of one of several.
+    single: Governor,
+    several: Governor,
     switch: AbortSwitch,
     logging: bool,
     // Last, so that it is dropped after everything that frees memory.
@@ -156,6 +162,8 @@ impl LlamaEngine {
             free_slots: (0..sequences.cast_signed()).rev().collect(),
             batch: BatchBuffer::default(),
             candidates: Vec::new(),
+            single: Governor::new(options.threads),
+            several: Governor::new(options.threads_batch),
             switch,
             logging: false,
             _trim: TrimOnDrop,
@@ -228,6 +236,29 @@ impl LlamaEngine {
                 context.remove(slot, run.start);
             }
         }
+    }
+
+    /// Computes a packed batch of so many runs, with as many threads as are best for it.
+    fn compute(&mut self, tokens: &mut BatchBuffer, runs: usize) -> Result<Computed, Error> {
+        let size = tokens.len();
+        let prompts = size > runs;
+        let (single, several) = (self.single.threads(), self.several.threads());
+        let threads_batch = self.options.threads_batch;
+        let context = self.context()?;
+        context.set_threads(single, if prompts { threads_batch } else { several });
+        let governor = if size == 1 { &self.single } else { &self.several };
+        if prompts || !governor.is_needed() {
+            return self.context()?.decode(tokens);
+        }
+        let (began, cpu) = (Instant::now(), processor_time());
+        let computed = self.context()?.decode(tokens);
+        if matches!(computed, Ok(Computed::Done)) {
+            let step =
+                Step { tokens: size, wall: began.elapsed(), cpu: processor_time().saturating_sub(cpu) };
+            let governor = if size == 1 { &mut self.single } else { &mut self.several };
+            governor.note(step);
+        }
+        computed
     }
 
     fn activate(&mut self, wanted: &Adapters) -> Result<(), Error> {
@@ -308,7 +339,7 @@ impl Engine for LlamaEngine {
         self.activate(&batch.adapters)?;
         let samples = self.pack(&batch.runs)?;
         let mut tokens = std::mem::take(&mut self.batch);
-        let computed = self.context().and_then(|context| context.decode(&mut tokens));
+        let computed = self.compute(&mut tokens, batch.runs.len());
         self.batch = tokens;
         match computed {
             Ok(Computed::Done) => {

@@ -11,6 +11,7 @@ mod context;
 mod embedding;
 mod engine;
 mod ffi;
+mod governor;
 mod log;
 mod logprobs;
 mod model;
