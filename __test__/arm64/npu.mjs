@@ -24,6 +24,8 @@ const folder = mkdtempSync(join(tmpdir(), 'rkllmjs-npu-'))
 const model = await loadModel(standinModelPath(), {
   libraryPath: standinLibrary(abi),
   contextSize: 512,
+  // An emulated program cannot start another: the system knows no arm64.
+  isolate: false,
   // One processor: several emulated ones wait for each other.
   cpuMask: 1,
   // 1.2 takes these only here.
