@@ -1,5 +1,6 @@
 // Many requests at once: none stalls, none changes another, and what does not fit is refused with a reason.
 import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { after, before, describe, test } from 'node:test'
 import { isError, partsOf, textOf, until, user } from './support/expect.mjs'
 import { heldout } from './support/heldout.mjs'
@@ -213,6 +214,8 @@ describe('priority', () => {
       model.generate('Hello', { maxTokens: 1, priority }).then(() => order.push(index)),
     )
     await until(() => model.stats().waiting === priorities.length)
+    // Those whose prompt is still being read count as waiting too, and are not in the line yet.
+    await sleep(50)
     first.cancel()
     await Promise.all(waiting)
     assert.deepEqual(order, [4, 1, 3, 0, 5, 2])
