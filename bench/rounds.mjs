@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 
+import { memoryOf } from './measure/memory.mjs'
 import { promptsOf } from './measure/prompts.mjs'
 
 /**
@@ -37,7 +38,7 @@ export async function runScenario(scenario, contenders, { model, threads, rounds
         }
       }
     }
-    for (const row of rows) if (row.error === undefined) row.memory = await row.session.memory().catch(() => undefined)
+    for (const row of rows) if (row.error === undefined) row.memory = memoryOf(row.session.pid)
   } finally {
     for (const neighbour of neighbours) neighbour.kill('SIGKILL')
     for (const row of rows) await row.session?.close()

@@ -39,7 +39,6 @@ export async function start({ model, threads, context, sequences }) {
     loadMs: performance.now() - began,
     pid: child.pid,
     run: (request) => run(url, child.pid, request),
-    memory: () => memory(child.pid),
     close,
   }
 }
@@ -113,12 +112,6 @@ function cpuMs(pid) {
   // The name, in parentheses, can hold anything; the times come after it.
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1).split(' ')
   return ((Number(fields[11]) + Number(fields[12])) / TICKS) * 1000
-}
-
-function memory(pid) {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-  const bytes = (field) => Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1] ?? 0) * 1024
-  return { residentBytes: bytes('VmRSS'), anonymousBytes: bytes('RssAnon') }
 }
 
 function freePort() {

@@ -9,7 +9,6 @@ export async function startWorker(command, args, config) {
       loadMs,
       pid: program.pid,
       run: (request) => program.ask({ op: 'run', ...request }),
-      memory: () => program.ask({ op: 'memory' }),
       close: () => program.close(),
     }
   } catch (error) {

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
 
@@ -9,7 +8,7 @@ import { createInterface } from 'node:readline'
  * calls `onFirst` at the first token and resolves to `{ promptTokens, completionTokens }`.
  */
 export function serve({ load, ways }) {
-  const operations = { load: timed(load), run: (request) => run(ways[request.way], request), memory }
+  const operations = { load: timed(load), run: (request) => run(ways[request.way], request) }
   const lines = createInterface({ input: process.stdin })
   lines.on('line', async (line) => {
     const request = JSON.parse(line)
@@ -53,11 +52,4 @@ async function run(way, { prompts, maxTokens }) {
     completionTokens: sum('completionTokens'),
     loopDelayP99Ms: loop.percentile(99) / 1e6,
   }
-}
-
-/** Memory of this process: all that is resident, and the part of it that no file is behind. */
-function memory() {
-  const status = readFileSync('/proc/self/status', 'utf8')
-  const bytes = (name) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1] ?? 0) * 1024
-  return { residentBytes: bytes('VmRSS'), anonymousBytes: bytes('RssAnon') }
 }
