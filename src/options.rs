@@ -112,6 +112,8 @@ pub struct NativeGenerateOptions {
     pub lora_names: Option<Vec<String>>,
     /// Their scales.
     pub lora_scales: Option<Vec<f64>>,
+    pub cache_prompt: Option<bool>,
+    pub tenant: Option<String>,
 }
 
 impl From<NativeGenerateOptions> for GenerateOptions {
@@ -151,6 +153,8 @@ impl From<NativeGenerateOptions> for GenerateOptions {
             timeout_ms: o.timeout_ms,
             reader_timeout_ms: o.reader_timeout_ms,
             lora: zip(o.lora_names, o.lora_scales),
+            cache_prompt: o.cache_prompt,
+            tenant: o.tenant,
         }
     }
 }

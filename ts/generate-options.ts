@@ -226,15 +226,15 @@ export interface GenerateOptions {
    */
   readonly lora?: LoraSelection | undefined
   /**
-   * Whether the prompt may be kept for later requests. Changes nothing yet: no prompt outlives
-   * its request.
+   * Whether the beginning of the prompt may come from other requests, running or ended, and theirs from
+   * this one. What is shared is computed once; `usage.cachedTokens` says how much it was.
    *
    * @defaultValue true
    */
   readonly cachePrompt?: boolean | undefined
   /**
-   * Whose request it is: kept prompts are never shared between tenants. Changes nothing yet: no
-   * prompt outlives its request.
+   * Whose request it is, in at most 256 bytes: nothing is shared between tenants, so that no one can tell
+   * from the time to an answer what others have asked.
    *
    * @defaultValue none
    */

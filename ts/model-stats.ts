@@ -8,10 +8,14 @@ export interface ModelStats {
   readonly paused: number
   /** Most sequences that may hold cache at once. */
   readonly maxSequences: number
-  /** Tokens in the cache. */
+  /** Tokens in the cache for what runs; what requests under way share counts once. */
   readonly kvCellsUsed: number
   /** Tokens the cache can hold. */
   readonly kvCells: number
+  /** Beginnings of ended requests that are kept in the cache for later ones. */
+  readonly keptPrefixes: number
+  /** Their tokens. They give way when running requests need the room. */
+  readonly keptTokens: number
   /** Steps run since the load. */
   readonly steps: number
   /** Requests taken since the load. */

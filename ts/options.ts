@@ -50,6 +50,8 @@ export const PLAIN_GENERATE_OPTIONS = {
   priority: rule.number,
   timeoutMs: rule.number,
   readerTimeoutMs: rule.number,
+  cachePrompt: rule.boolean,
+  tenant: rule.string,
 } as const satisfies Partial<RulesOf<GenerateOptions>>
 
 export const GENERATE_OPTIONS = {
@@ -59,8 +61,6 @@ export const GENERATE_OPTIONS = {
   stopTokens: rule.tokens,
   samplers: rule.strings,
   lora: rule.lora,
-  cachePrompt: rule.boolean,
-  tenant: rule.string,
   signal: rule.signal,
   onToken: rule.callback,
   speculative: rule.only(['none'], 'mode'),

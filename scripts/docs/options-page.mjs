@@ -6,7 +6,7 @@ const INTRODUCTION = `# Options
 
 Written by \`npm run docs\` from the code; change it there. What the options are for is told in [generating](generating.md), [chat](chat.md), [loading](loading.md), [embeddings](embeddings.md), [ranking](reranking.md), [LoRA](lora.md) and [boards](rk3588.md).
 
-A value outside its range, a wrong type or an unknown name is refused with \`invalid-request\`, which names the option. An option that this version cannot honour is refused with \`unsupported\`. \`cachePrompt\` and \`tenant\` are accepted and change nothing yet. \`undefined\` counts as absent.
+A value outside its range, a wrong type or an unknown name is refused with \`invalid-request\`, which names the option. An option that this version cannot honour is refused with \`unsupported\`. \`undefined\` counts as absent.
 
 ## Numbers
 

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -29,6 +30,13 @@ pub struct Limits {
     pub rolls_back: bool,
     /// Tokens of a run from which it is worth stopping in the middle when its request is cancelled.
     pub worth_stopping: u32,
+    /// Whether sequences can [`share`](Engine::share) cache.
+    pub shares: bool,
+    /// Most holders of cache besides the sequences that run. 0 where nothing is shared.
+    pub kept: u32,
+    /// Tokens beyond which it is not worth keeping more than one such holder: cells in use make the steps
+    /// of others slower.
+    pub kept_tokens: u32,
     /// Which options a request may choose, and what holds otherwise.
     pub options: OptionSupport,
 }
@@ -198,6 +206,17 @@ pub trait Engine: Send {
     ///
     /// After an error no sequence of the batch may be used again.
     fn step(&mut self, batch: &Batch<'_>, sink: &mut dyn Sink) -> Result<StepOutcome, Error>;
+
+    /// Gives `to` the use of what `from` has in the cache for these positions. `to` has exactly the positions
+    /// before them; it need not be open, and then only holds cache until [`release`](Self::release). What
+    /// one of them drops later, the other keeps.
+    ///
+    /// False, and nothing has changed, where `from` does not have them, or has them computed under an adapter
+    /// that was unloaded since.
+    fn share(&mut self, from: SequenceId, to: SequenceId, tokens: Range<u32>) -> bool {
+        let _ = (from, to, tokens);
+        false
+    }
 
     /// Frees the cache of a sequence but keeps how it samples, so that it can be computed again
     /// from its first token.

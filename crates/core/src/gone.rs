@@ -16,6 +16,9 @@ impl Default for Gone {
             batch: 1,
             rolls_back: true,
             worth_stopping: u32::MAX,
+            shares: false,
+            kept: 0,
+            kept_tokens: 0,
             options: OptionSupport::default(),
         })
     }

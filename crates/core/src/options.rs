@@ -195,6 +195,8 @@ const STOP_STRING_BYTES_MAX: usize = 4096;
 const TOKEN_LIST_MAX: usize = 65_536;
 /// Most bytes of a grammar.
 const GRAMMAR_BYTES_MAX: usize = 256 * 1024;
+/// Most bytes of a tenant's name.
+const TENANT_BYTES_MAX: usize = 256;
 /// Deepest nesting of a grammar's parentheses: the parser behind it recurses.
 const GRAMMAR_DEPTH_MAX: usize = 64;
 
@@ -236,6 +238,8 @@ pub struct GenerateOptions {
     pub timeout_ms: Option<f64>,
     pub reader_timeout_ms: Option<f64>,
     pub lora: Option<Vec<(String, f64)>>,
+    pub cache_prompt: Option<bool>,
+    pub tenant: Option<String>,
 }
 
 impl GenerateOptions {
@@ -279,6 +283,8 @@ impl GenerateOptions {
             timeout: self.timeout_ms.map(|ms| milliseconds("timeout_ms", ms)).transpose()?,
             reader_timeout: milliseconds("reader_timeout_ms", self.reader_timeout_ms.unwrap_or(60_000.0))?,
             adapters: self.adapters()?,
+            cache_prompt: self.cache_prompt.unwrap_or(true),
+            tenant: self.tenant.as_deref().map(checked_tenant).transpose()?,
         })
     }
 
@@ -473,6 +479,14 @@ fn checked_order(names: &[String]) -> Result<Vec<SamplerKind>, Error> {
     Ok(order)
 }
 
+fn checked_tenant(tenant: &str) -> Result<String, Error> {
+    if tenant.len() > TENANT_BYTES_MAX {
+        let message = format!("holds at most {TENANT_BYTES_MAX} bytes, got {}", tenant.len());
+        return Err(Error::option("tenant", message));
+    }
+    Ok(tenant.to_owned())
+}
+
 /// A grammar within the limits its parser survives; whether it is GBNF is the engine's to say.
 fn checked_grammar(grammar: &str) -> Result<String, Error> {
     check_grammar(grammar)?;
@@ -587,6 +601,14 @@ mod tests {
         assert_eq!(nesting(r#"root ::= ("(" [(] (a)) # ((("#), 2);
         let deep = GenerateOptions { grammar: Some("(".repeat(200_000)), ..Default::default() };
         assert!(message(&deep).contains("200000 deep"));
+    }
+
+    #[test]
+    fn a_tenant_has_a_name_of_bounded_length() {
+        let named = |length| GenerateOptions { tenant: Some("t".repeat(length)), ..Default::default() };
+        let request = named(256).build(&OptionSupport::default(), 100, 1).expect("a name");
+        assert_eq!((request.tenant.map(|name| name.len()), request.cache_prompt), (Some(256), true));
+        assert_eq!(message(&named(257)), "tenant holds at most 256 bytes, got 257");
     }
 
     #[test]

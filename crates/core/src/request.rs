@@ -47,4 +47,8 @@ pub struct Request {
     pub reader_timeout: Duration,
     /// The adapters it runs under.
     pub adapters: Adapters,
+    /// Whether it may share the cache of others, and others its.
+    pub cache_prompt: bool,
+    /// Whose it is: nothing is shared between tenants.
+    pub tenant: Option<String>,
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::delivery::Delivery;
 use crate::inbox::{Arrival, Ticket};
+use crate::prefixes::Prefixes;
 use crate::sequence::Sequence;
 use crate::{
     Batch, Engine, Error, ErrorCode, FinishReason, Limits, Opening, Outcome, Part, Request, Run, Sampled,
@@ -21,6 +22,8 @@ struct Answer {
     completion_tokens: u64,
     /// Tokens of the prompt and how many of them were cached, where the engine counts them.
     read: Option<(u32, u32)>,
+    /// Tokens of the prompt that the first choice did not compute.
+    spared_tokens: u64,
     choices_left: u32,
     ticket: Ticket,
 }
@@ -29,6 +32,13 @@ impl Answer {
     /// When it is out of time.
     fn deadline(&self) -> Option<Instant> {
         Some(self.called_at + self.request.timeout?)
+    }
+
+    /// Notes what a choice has of its prompt from others; that of the first one counts.
+    fn note_spared(&mut self, index: u32, tokens: usize) {
+        if index == 0 {
+            self.spared_tokens = tokens as u64;
+        }
     }
 }
 
@@ -44,6 +54,7 @@ pub(crate) struct Scheduler {
     running: Vec<Sequence>,
     parked: Vec<Sequence>,
     answers: HashMap<u64, Answer>,
+    prefixes: Prefixes,
     next_sequence: u64,
     steps: u64,
     /// Sequences that ran on when the cache was full: until one of them leaves, no other joins.
@@ -79,6 +90,7 @@ impl Plan {
 impl Scheduler {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
+            prefixes: Prefixes::new(&limits),
             limits,
             waiting: BTreeMap::new(),
             running: Vec::new(),
@@ -106,8 +118,14 @@ impl Scheduler {
         self.running.iter().filter(|s| s.paused_since.is_some()).count() + self.parked.len()
     }
 
+    /// Tokens in the cache for what runs. What was shared is counted where it was computed.
     pub(crate) fn cells_used(&self) -> usize {
-        self.running.iter().map(|s| s.computed).sum()
+        let own: usize = self.running.iter().map(|s| s.computed - s.shared).sum();
+        own.min(self.limits.cells as usize)
+    }
+
+    pub(crate) fn prefixes(&self) -> &Prefixes {
+        &self.prefixes
     }
 
     pub(crate) fn steps(&self) -> u64 {
@@ -125,7 +143,7 @@ impl Scheduler {
             let id = SequenceId(self.next_sequence);
             self.next_sequence += 1;
             let sequence = Sequence::new(id, arrival.id, index, Arc::clone(&request));
-            self.waiting.insert(place_in_line(&sequence), sequence);
+            self.waiting.insert(sequence.place_in_line(), sequence);
         }
         let answer = Answer {
             delivery: arrival.delivery,
@@ -134,6 +152,7 @@ impl Scheduler {
             first_token_at: None,
             completion_tokens: 0,
             read: None,
+            spared_tokens: 0,
             choices_left: request.choices,
             request,
             ticket: arrival.ticket,
@@ -165,7 +184,7 @@ impl Scheduler {
         let back = |s: &mut Sequence| answers.get(&s.answer).is_some_and(|a| a.delivery.has_room());
         for mut sequence in self.parked.extract_if(.., back) {
             sequence.paused_since = None;
-            self.waiting.insert(place_in_line(&sequence), sequence);
+            self.waiting.insert(sequence.place_in_line(), sequence);
         }
     }
 
@@ -175,8 +194,9 @@ impl Scheduler {
             let paused = self.running.iter().enumerate().filter_map(|(i, s)| Some((s.paused_since?, i)));
             let Some((_, place)) = paused.min() else { return };
             let mut sequence = self.running.swap_remove(place);
+            self.prefixes.keep(&sequence, engine);
             engine.park(sequence.id);
-            sequence.computed = 0;
+            sequence.vacate();
             self.parked.push(sequence);
         }
     }
@@ -226,6 +246,7 @@ impl Scheduler {
             // A newcomer is no longer waiting than those who ran in the last step.
             sequence.last_step = self.steps;
             self.crowd = None;
+            self.prefixes.join(&mut sequence, &self.running, engine);
             self.running.push(sequence);
             if let Some(answer) = self.answers.get_mut(&answer) {
                 answer.admitted_at.get_or_insert(now);
@@ -233,12 +254,18 @@ impl Scheduler {
         }
     }
 
+    /// Lets those who wait for the computations of others have what there is of them.
+    pub(crate) fn follow(&mut self, engine: &mut dyn Engine) {
+        self.prefixes.follow(&mut self.running, engine);
+    }
+
     /// Packs the next step: a token of every answer under way, then as much waiting prompt as fits.
     /// Sequences under other adapters than the longest waiting one's stay for a later step.
     pub(crate) fn schedule(&mut self) -> Plan {
         let mut shares = Vec::new();
         let mut long = Vec::new();
-        let ready = || self.running.iter().enumerate().filter(|(_, s)| s.paused_since.is_none());
+        let takes_part = |s: &Sequence| s.paused_since.is_none() && s.follows.is_none();
+        let ready = || self.running.iter().enumerate().filter(|(_, s)| takes_part(s));
         if let Some((_, lead)) = ready().min_by_key(|(_, s)| (s.last_step, s.id)) {
             let with_lead = || ready().filter(|(_, s)| s.request.adapters == lead.request.adapters);
             let mut budget = self.limits.batch as usize;
@@ -250,7 +277,7 @@ impl Scheduler {
             }
             budget -= shares.len();
             let mut prefills: Vec<_> = with_lead().filter(|(_, s)| !s.is_decoding()).collect();
-            prefills.sort_by_key(|(_, s)| place_in_line(s));
+            prefills.sort_by_key(|(_, s)| s.place_in_line());
             for (place, sequence) in prefills {
                 let tokens = sequence.pending().min(budget);
                 if tokens == 0 {
@@ -290,7 +317,7 @@ impl Scheduler {
             if !sequence.is_decoding() {
                 self.prompt_tokens += share.tokens as u64;
             }
-            sequence.computed += share.tokens;
+            sequence.advance(share.tokens);
             sequence.last_step = self.steps;
         }
         for event in events {
@@ -352,11 +379,12 @@ impl Scheduler {
         engine: &mut dyn Engine,
     ) {
         let Some(sequence) = self.find(id) else { return };
-        let (index, answer_id) = (sequence.index, sequence.answer);
+        let (index, answer_id, spared) = (sequence.index, sequence.answer, sequence.spared);
         self.completion_tokens += made;
         let Some(answer) = self.answers.get_mut(&answer_id) else { return };
         answer.first_token_at.get_or_insert(now);
         answer.completion_tokens += made;
+        answer.note_spared(index, spared);
         for part in parts {
             if answer.delivery.push(part)
                 && !self.news.iter().any(|other| Arc::ptr_eq(other, &answer.delivery))
@@ -369,7 +397,9 @@ impl Scheduler {
         answer.choices_left -= 1;
         answer.ticket.give_one_back();
         let done = answer.choices_left == 0;
-        self.running.retain(|s| s.id != id);
+        for sequence in self.running.extract_if(.., |s| s.id == id) {
+            self.prefixes.keep(&sequence, engine);
+        }
         engine.release(id);
         if done {
             self.end_answer(answer_id, None, now, engine);
@@ -384,7 +414,8 @@ impl Scheduler {
         now: Instant,
         engine: &mut dyn Engine,
     ) {
-        let Some(answer) = self.answers.remove(&id) else { return };
+        let Some(mut answer) = self.answers.remove(&id) else { return };
+        let is_sound = error.as_ref().is_none_or(|error| error.code == ErrorCode::DeadlineExceeded);
         let mut left: Vec<Sequence> = self.running.extract_if(.., |s| s.answer == id).collect();
         left.extend(self.parked.extract_if(.., |s| s.answer == id));
         let waiting: Vec<_> = self.waiting.iter().filter(|(_, s)| s.answer == id).map(|(k, _)| *k).collect();
@@ -392,6 +423,10 @@ impl Scheduler {
         for mut sequence in left {
             if let Some(part) = sequence.flush() {
                 answer.delivery.push(part);
+            }
+            answer.note_spared(sequence.index, sequence.spared);
+            if is_sound {
+                self.prefixes.keep(&sequence, engine);
             }
             if sequence.opened {
                 engine.release(sequence.id);
@@ -422,6 +457,7 @@ impl Scheduler {
 
     /// Ends every answer. `error` of `None` means cancelled.
     pub(crate) fn end_all(&mut self, error: Option<&Error>, now: Instant, engine: &mut dyn Engine) {
+        self.prefixes.close(engine);
         let ids: Vec<u64> = self.answers.keys().copied().collect();
         for id in ids {
             self.end_answer(id, error.cloned(), now, engine);
@@ -437,6 +473,12 @@ impl Scheduler {
         }
     }
 
+    /// Makes room for a step after the cache turned out full, from what ended sequences left in it. False if
+    /// there is nothing of that.
+    pub(crate) fn evict(&mut self, plan: &Plan, engine: &mut dyn Engine) -> bool {
+        self.prefixes.evict(plan.shares.iter().map(|share| share.tokens).sum(), engine)
+    }
+
     /// Makes room after the cache turned out full: the youngest sequence starts again later. False
     /// if there is only one, which then cannot be helped.
     pub(crate) fn yield_cells(&mut self, engine: &mut dyn Engine) -> bool {
@@ -447,8 +489,8 @@ impl Scheduler {
         let Some(place) = youngest else { return false };
         let mut sequence = self.running.swap_remove(place);
         engine.park(sequence.id);
-        sequence.computed = 0;
-        self.waiting.insert(place_in_line(&sequence), sequence);
+        sequence.vacate();
+        self.waiting.insert(sequence.place_in_line(), sequence);
         self.crowd = Some(self.running.len());
         true
     }
@@ -483,10 +525,6 @@ pub(crate) enum Event {
         sequence: SequenceId,
         error: Error,
     },
-}
-
-fn place_in_line(sequence: &Sequence) -> (i64, SequenceId) {
-    (-i64::from(sequence.request.priority), sequence.id)
 }
 
 fn open(sequence: &mut Sequence, engine: &mut dyn Engine) -> Result<(), Error> {
@@ -524,9 +562,9 @@ fn verdict(answer: &Answer, now: Instant) -> Option<Option<Error>> {
 fn outcome(answer: &Answer, error: Option<Error>, now: Instant) -> Outcome {
     let admitted = answer.admitted_at.unwrap_or(now);
     let first = answer.first_token_at.unwrap_or(now);
-    let (prompt, cached) = answer.read.map_or((answer.request.prompt.len() as u64, 0), |(prompt, cached)| {
-        (u64::from(prompt), u64::from(cached))
-    });
+    let prompt = answer.request.prompt.len() as u64;
+    let read = answer.read.map(|(prompt, cached)| (u64::from(prompt), u64::from(cached)));
+    let (prompt, cached) = read.unwrap_or((prompt, answer.spared_tokens));
     Outcome {
         error,
         usage: Usage {

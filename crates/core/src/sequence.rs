@@ -1,8 +1,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::kept_prefixes::Scope;
 use crate::token_stream::TokenStream;
 use crate::{FinishReason, Part, Request, Run, Sampled, SequenceId, Token};
+
+/// A sequence that lets another compute what both need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Following {
+    /// Who computes it.
+    pub(crate) leader: SequenceId,
+    /// Up to which token.
+    pub(crate) until: usize,
+}
 
 /// One answer in flight with its tokens and its place in the cache.
 #[derive(Debug)]
@@ -12,10 +22,20 @@ pub(crate) struct Sequence {
     pub(crate) answer: u64,
     pub(crate) index: u32,
     pub(crate) request: Arc<Request>,
+    /// With whom it shares cache, if it does.
+    pub(crate) scope: Option<Scope>,
     /// Prompt and completion.
     tokens: Vec<Token>,
     /// How many of `tokens` are in the cache.
     pub(crate) computed: usize,
+    /// How many of those others computed that ran at the time.
+    pub(crate) shared: usize,
+    /// How many tokens of its prompt it never computed itself.
+    pub(crate) spared: usize,
+    /// The most that was ever in the cache.
+    reached: usize,
+    /// Whose progress it waits for. It takes no part in steps meanwhile.
+    pub(crate) follows: Option<Following>,
     /// Cells set aside for it while it runs.
     pub(crate) reserved: u32,
     /// Whether the engine knows it.
@@ -35,6 +55,11 @@ impl Sequence {
             index,
             tokens: request.prompt.clone(),
             computed: 0,
+            shared: 0,
+            spared: 0,
+            reached: 0,
+            follows: None,
+            scope: Scope::of(&request),
             reserved: 0,
             opened: false,
             paused_since: None,
@@ -42,6 +67,40 @@ impl Sequence {
             stream: TokenStream::new(index, request.stop.strings.clone()),
             request,
         }
+    }
+
+    /// Where it stands among those who wait: by priority, then by age.
+    pub(crate) fn place_in_line(&self) -> (i64, SequenceId) {
+        (-i64::from(self.request.priority), self.id)
+    }
+
+    /// What is in the cache.
+    pub(crate) fn computed_tokens(&self) -> &[Token] {
+        self.tokens.get(..self.computed).unwrap_or_default()
+    }
+
+    /// Everything it may take from others.
+    pub(crate) fn tokens_but_last(&self) -> &[Token] {
+        self.tokens.split_last().map_or(&[], |(_, rest)| rest)
+    }
+
+    /// Notes that a step computed its next `tokens`.
+    pub(crate) fn advance(&mut self, tokens: usize) {
+        self.computed += tokens;
+        self.reached = self.reached.max(self.computed);
+    }
+
+    /// Notes that it now has what others have computed, up to `until`.
+    pub(crate) fn adopt(&mut self, until: usize) {
+        self.spared += until.saturating_sub(self.reached);
+        self.advance(until - self.computed);
+    }
+
+    /// Notes that it holds no cache any more.
+    pub(crate) fn vacate(&mut self) {
+        self.computed = 0;
+        self.shared = 0;
+        self.follows = None;
     }
 
     /// Tokens that are not in the cache yet; never 0 while it runs.

@@ -9,10 +9,14 @@ pub struct Stats {
     pub paused: u32,
     /// Most sequences that may hold cache at once.
     pub sequences: u32,
-    /// Tokens in the cache.
+    /// Tokens in the cache for what runs; those that run at once and share count once.
     pub cells_used: u32,
     /// Tokens the cache can hold.
     pub cells: u32,
+    /// Prefixes of ended sequences that are kept for later ones.
+    pub kept_prefixes: u32,
+    /// Their tokens.
+    pub kept_tokens: u32,
     /// Steps run since the model was loaded.
     pub steps: u64,
     /// Requests taken since the model was loaded.

@@ -113,6 +113,7 @@ impl Worker {
         let now = self.clock.now();
         self.scheduler.sweep(now, self.engine.as_mut());
         self.scheduler.admit(now, self.engine.as_mut());
+        self.scheduler.follow(self.engine.as_mut());
         let plan = self.scheduler.schedule();
         let nothing_to_do = plan.is_empty();
         if nothing_to_do || !plan.long.is_empty() || self.told_at.elapsed() >= NEWS_EVERY {
@@ -158,7 +159,8 @@ impl Worker {
             }
             Ok(StepOutcome::Aborted) => {}
             Ok(StepOutcome::CacheFull) => {
-                if !self.scheduler.yield_cells(self.engine.as_mut()) {
+                let engine = self.engine.as_mut();
+                if !self.scheduler.evict(plan, engine) && !self.scheduler.yield_cells(engine) {
                     let error = Error::new(
                         ErrorCode::EngineFailed,
                         "the cache has no room for a single sequence; load the model with more kv_cells",
@@ -192,6 +194,8 @@ impl Worker {
             sequences: limits.sequences,
             cells_used: count(self.scheduler.cells_used()),
             cells: limits.cells,
+            kept_prefixes: count(self.scheduler.prefixes().kept()),
+            kept_tokens: count(self.scheduler.prefixes().kept_tokens()),
             steps: self.scheduler.steps(),
             requests: self.requests,
             prompt_tokens: self.scheduler.prompt_tokens,

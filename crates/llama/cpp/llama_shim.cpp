@@ -9,6 +9,7 @@
 #include <string>
 
 #include "llama-grammar.h"
+#include "llama-kv-cache.h"
 #include "llama.h"
 
 namespace {
@@ -100,6 +101,26 @@ int32_t rkllmjs_llama_encode(llama_context * context, const llama_batch * batch)
 int32_t rkllmjs_llama_remove(llama_context * context, llama_seq_id sequence, llama_pos from, llama_pos to) {
     return guarded<int32_t>(RKLLMJS_THROWN, [&] {
         return llama_memory_seq_rm(llama_get_memory(context), sequence, from, to) ? 1 : 0;
+    });
+}
+
+// 1 if sequences can share any stretch of cells: other kinds of memory keep states that cannot be cut.
+int32_t rkllmjs_llama_can_share(llama_context * context) {
+    return guarded<int32_t>(0, [&] {
+        return dynamic_cast<llama_kv_cache *>(llama_get_memory(context)) != nullptr ? 1 : 0;
+    });
+}
+
+// 1 shared, 0 refused because a sequence does not have what it should, RKLLMJS_THROWN.
+int32_t rkllmjs_llama_share(llama_context * context, llama_seq_id source, llama_seq_id target, llama_pos from, llama_pos to) {
+    return guarded<int32_t>(RKLLMJS_THROWN, [&] {
+        llama_memory_t memory = llama_get_memory(context);
+        const bool has = llama_memory_seq_pos_min(memory, source) == 0 && llama_memory_seq_pos_max(memory, source) >= to - 1;
+        if (!has || source == target || from >= to || llama_memory_seq_pos_max(memory, target) != from - 1) {
+            return 0;
+        }
+        llama_memory_seq_cp(memory, source, target, from, to);
+        return 1;
     });
 }
 

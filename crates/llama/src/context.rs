@@ -1,4 +1,5 @@
 use std::ffi::c_void;
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -201,6 +202,21 @@ impl Context {
     pub(crate) fn remove(&mut self, slot: i32, from: u32) -> bool {
         // SAFETY: the context is alive; exceptions are caught by the shim.
         unsafe { ffi::rkllmjs_llama_remove(self.raw(), slot, from.cast_signed(), -1) == 1 }
+    }
+
+    /// Whether [`Context::share`] may be called.
+    pub(crate) fn can_share(&mut self) -> bool {
+        // SAFETY: the context is alive; exceptions are caught by the shim.
+        unsafe { ffi::rkllmjs_llama_can_share(self.raw()) == 1 }
+    }
+
+    /// Lets one sequence use the cells of another for these positions. False if the one does not have them,
+    /// or the other not exactly what is before them.
+    pub(crate) fn share(&mut self, source: i32, target: i32, tokens: &Range<u32>) -> bool {
+        let (from, to) = (tokens.start.cast_signed(), tokens.end.cast_signed());
+        // SAFETY: the context is alive, both ids are below its number of sequences, and its memory can share;
+        // exceptions are caught by the shim.
+        unsafe { ffi::rkllmjs_llama_share(self.raw(), source, target, from, to) == 1 }
     }
 
     /// Removes the positions from `from` to `to` and moves what follows down. False if the model cannot.

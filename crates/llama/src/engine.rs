@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,6 +15,7 @@ use crate::batch::BatchBuffer;
 use crate::context::{Computed, Context, ContextOptions, KvType};
 use crate::embedding::Embedder;
 use crate::governor::{Governor, Step};
+use crate::holders::Holders;
 use crate::logprobs::token_logprob;
 use crate::sampler::SequenceSampler;
 use crate::threads::processor_time;
@@ -25,6 +27,17 @@ const MICRO_BATCH: u32 = 512;
 const WORTH_STOPPING_TOKENS: u32 = 16;
 /// llama.cpp's own limit on sequence ids.
 const SEQUENCES_MAX: u32 = 256;
+
+/// Holders of cache beside the sequences. Each costs llama.cpp a row of logits and us a look when a prompt
+/// comes.
+const KEPT_MAX: u32 = 32;
+/// Tokens beyond which only one prefix is kept: attention walks past all cells in use.
+const KEPT_TOKENS: u32 = 4096;
+
+/// How many ended prefixes an engine of so many sequences may keep.
+pub fn kept_prefixes(sequences: u32) -> u32 {
+    KEPT_MAX.min(SEQUENCES_MAX.saturating_sub(sequences))
+}
 
 /// How an engine is set up. Every number must have been checked against the machine.
 #[derive(Clone)]
@@ -73,8 +86,6 @@ struct Open {
     logprobs: Option<u32>,
     /// Tokens to weigh instead of sampling, if there are any.
     candidates: Vec<Token>,
-    /// Its sequence id in llama.cpp, while it has cache.
-    slot: Option<i32>,
 }
 
 /// llama.cpp behind the [`Engine`] trait.
@@ -87,8 +98,10 @@ pub struct LlamaEngine {
     embedder: Option<Embedder>,
     adapters: BTreeMap<String, Adapter>,
     active_adapters: Adapters,
+    /// Goes up whenever one is unloaded: its name may stand for another afterwards.
+    adapters_age: u64,
     open: HashMap<SequenceId, Open>,
-    free_slots: Vec<i32>,
+    holders: Holders,
     batch: BatchBuffer,
     candidates: Vec<sys::llama_token_data>,
     /// Threads of a step of a single token, and of one of several.
@@ -123,21 +136,26 @@ impl LlamaEngine {
     /// `insufficient-memory` if llama.cpp gets no memory for the cache.
     pub fn new(model: Arc<Model>, options: EngineOptions) -> Result<Self, Error> {
         let sequences = options.sequences.clamp(1, SEQUENCES_MAX);
-        let limits = Limits {
+        let may_share = !options.encoder_only && !model.is_recurrent() && !model.has_sliding_window();
+        let kept = if may_share { kept_prefixes(sequences) } else { 0 };
+        let mut limits = Limits {
             sequences,
             context: options.context,
             cells: options.cells,
             batch: options.batch.max(sequences),
             rolls_back: !model.is_recurrent(),
             worth_stopping: WORTH_STOPPING_TOKENS,
+            shares: may_share,
+            kept,
+            kept_tokens: KEPT_TOKENS,
             options: OptionSupport::default(),
         };
         let switch = AbortSwitch::default();
-        let context = (!options.encoder_only)
+        let mut context = (!options.encoder_only)
             .then(|| {
                 let context_options = ContextOptions {
                     cells: options.cells,
-                    sequences,
+                    sequences: sequences + kept,
                     batch: limits.batch,
                     micro_batch: limits.batch.min(MICRO_BATCH),
                     threads: options.threads,
@@ -152,14 +170,18 @@ impl LlamaEngine {
                 context
             })
             .transpose()?;
+        if !context.as_mut().is_some_and(Context::can_share) {
+            (limits.shares, limits.kept) = (false, 0);
+        }
         Ok(Self {
             limits,
             context,
             embedder: None,
             adapters: BTreeMap::new(),
             active_adapters: Adapters::new(),
+            adapters_age: 0,
             open: HashMap::new(),
-            free_slots: (0..sequences.cast_signed()).rev().collect(),
+            holders: Holders::new(sequences + kept),
             batch: BatchBuffer::default(),
             candidates: Vec::new(),
             single: Governor::new(options.threads),
@@ -188,22 +210,30 @@ impl LlamaEngine {
 
     fn slot(&mut self, sequence: SequenceId) -> Result<i32, Error> {
         let lost = |what: &str| Error::new(ErrorCode::Internal, format!("sequence {}: {what}", sequence.0));
-        let open = self.open.get_mut(&sequence).ok_or_else(|| lost("it was never opened"))?;
-        if let Some(slot) = open.slot {
-            return Ok(slot);
+        if !self.open.contains_key(&sequence) {
+            return Err(lost("it was never opened"));
         }
-        let slot = self.free_slots.pop().ok_or_else(|| lost("no free sequence id"))?;
-        open.slot = Some(slot);
-        Ok(slot)
+        self.holders.take(sequence).map(|holder| holder.slot).ok_or_else(|| lost("no free sequence id"))
     }
 
     /// Frees what a sequence has in the cache.
     fn free(&mut self, sequence: SequenceId) {
-        let Some(slot) = self.open.get_mut(&sequence).and_then(|open| open.slot.take()) else { return };
+        let Some(holder) = self.holders.give_back(sequence) else { return };
         if let Some(context) = &mut self.context {
-            context.remove(slot, 0);
+            context.remove(holder.slot, 0);
         }
-        self.free_slots.push(slot);
+    }
+
+    /// Notes what the cells of a batch were computed under.
+    fn note_adapters(&mut self, batch: &Batch<'_>) {
+        if batch.adapters.is_empty() {
+            return;
+        }
+        for run in &batch.runs {
+            if let Some(holder) = self.holders.find_mut(run.sequence) {
+                holder.adapters_of.get_or_insert(self.adapters_age);
+            }
+        }
     }
 
     /// Fills the batch; for each sampled sequence its index in it.
@@ -231,9 +261,8 @@ impl LlamaEngine {
     /// Puts every sequence of the batch back to where it was before it.
     fn roll_back(&mut self, runs: &[Run<'_>]) {
         for run in runs {
-            let slot = self.open.get(&run.sequence).and_then(|open| open.slot);
-            if let (Some(slot), Some(context)) = (slot, &mut self.context) {
-                context.remove(slot, run.start);
+            if let (Some(holder), Some(context)) = (self.holders.find(run.sequence), &mut self.context) {
+                context.remove(holder.slot, run.start);
             }
         }
     }
@@ -330,7 +359,7 @@ impl Engine for LlamaEngine {
             return Err(Error::option("prompt", message));
         }
         let sampler = SequenceSampler::new(&self.model, sampling, prompt)?;
-        self.open.insert(sequence, Open { sampler, logprobs, candidates: candidates.to_vec(), slot: None });
+        self.open.insert(sequence, Open { sampler, logprobs, candidates: candidates.to_vec() });
         Ok(())
     }
 
@@ -343,6 +372,7 @@ impl Engine for LlamaEngine {
         self.batch = tokens;
         match computed {
             Ok(Computed::Done) => {
+                self.note_adapters(batch);
                 for (sequence, index) in samples {
                     self.sample(sequence, index, sink)?;
                 }
@@ -363,6 +393,24 @@ impl Engine for LlamaEngine {
                 Err(error)
             }
         }
+    }
+
+    fn share(&mut self, from: SequenceId, to: SequenceId, tokens: Range<u32>) -> bool {
+        let Some(source) = self.holders.find(from).filter(|_| self.limits.shares) else { return false };
+        if source.adapters_of.is_some_and(|age| age != self.adapters_age) {
+            return false;
+        }
+        let is_new = self.holders.find(to).is_none();
+        let Some(target) = self.holders.take(to) else { return false };
+        let context = self.context.as_mut();
+        let shared = context.is_some_and(|context| context.share(source.slot, target.slot, &tokens));
+        if !shared && is_new {
+            self.free(to);
+        }
+        if let Some(holder) = self.holders.find_mut(to).filter(|_| shared) {
+            holder.adapters_of = source.adapters_of;
+        }
+        shared
     }
 
     fn park(&mut self, sequence: SequenceId) {
@@ -407,7 +455,9 @@ impl Engine for LlamaEngine {
         if self.active_adapters.iter().any(|(active, _)| active == name) {
             self.activate(&Adapters::new())?;
         }
-        Ok(self.adapters.remove(name).is_some())
+        let unloaded = self.adapters.remove(name).is_some();
+        self.adapters_age += u64::from(unloaded);
+        Ok(unloaded)
     }
 }
 

@@ -27,6 +27,14 @@ unsafe extern "C" {
         from: i32,
         to: i32,
     ) -> i32;
+    pub(crate) fn rkllmjs_llama_can_share(context: *mut sys::llama_context) -> i32;
+    pub(crate) fn rkllmjs_llama_share(
+        context: *mut sys::llama_context,
+        source: i32,
+        target: i32,
+        from: i32,
+        to: i32,
+    ) -> i32;
     pub(crate) fn rkllmjs_llama_clear(context: *mut sys::llama_context) -> i32;
     pub(crate) fn rkllmjs_llama_tokenize(
         vocab: *const sys::llama_vocab,

@@ -142,6 +142,12 @@ impl Model {
         self.model.is_recurrent() || self.model.is_hybrid()
     }
 
+    /// Whether some layers see the last tokens alone, so that their cache forgets the others.
+    pub(crate) fn has_sliding_window(&self) -> bool {
+        // SAFETY: the model is alive.
+        unsafe { sys::llama_model_n_swa(self.raw()) > 0 }
+    }
+
     /// Values of one embedding vector.
     pub fn embedding_size(&self) -> usize {
         usize::try_from(self.model.n_embd_out()).unwrap_or(0)

@@ -1,6 +1,6 @@
 use rkllmjs_core::{Detail, Error, ErrorCode};
 use rkllmjs_gguf::{Facts, TensorType, memory};
-use rkllmjs_llama::KvType;
+use rkllmjs_llama::{KvType, kept_prefixes};
 
 use crate::load::{LOAD_OPTIONS, LoadOptions};
 use crate::machine::Machine;
@@ -105,7 +105,7 @@ impl Sizes<'_> {
             kv_type_v: kind,
             batch: u64::from(self.batch),
             micro_batch,
-            sequences: u64::from(self.sequences),
+            sequences: u64::from(self.sequences) + u64::from(kept_prefixes(self.sequences)),
         };
         let kv_bytes = memory::estimate(self.facts, &plan).kv_bytes;
         let without_cache = memory::estimate(self.facts, &memory::Plan { cells: 0, ..plan });

@@ -1,4 +1,5 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Gate, Record, RecordedRun, RecordedStep};
@@ -23,10 +24,12 @@ pub enum Fault {
 struct Known {
     /// Its prompt and everything sampled for it since.
     tokens: Vec<Token>,
-    /// How many of them are in the cache.
-    cached: usize,
+    /// The cells of those that are in the cache; several sequences may have the same.
+    cells: Vec<u64>,
     /// The adapters it was computed under.
     adapters: Option<Adapters>,
+    /// Whether it was opened, and is not just a holder of cells.
+    opened: bool,
 }
 
 /// An engine whose answer to a prompt is the prompt's last token plus 1, 2, 3…, with each token's
@@ -42,8 +45,10 @@ pub struct ScriptedEngine {
     pieces: HashMap<Token, Vec<u8>>,
     poison: Option<Token>,
     silence: Option<Token>,
+    amnesia: Option<Token>,
     room: usize,
     steps: u64,
+    next_cell: u64,
     known: BTreeMap<SequenceId, Known>,
     record: Arc<Mutex<Record>>,
 }
@@ -59,8 +64,10 @@ impl ScriptedEngine {
             pieces: HashMap::new(),
             poison: None,
             silence: None,
+            amnesia: None,
             room: usize::MAX,
             steps: 0,
+            next_cell: 0,
             known: BTreeMap::new(),
             record: Arc::default(),
         }
@@ -75,8 +82,16 @@ impl ScriptedEngine {
             batch: 32,
             rolls_back: true,
             worth_stopping: 16,
+            shares: false,
+            kept: 0,
+            kept_tokens: 0,
             options: OptionSupport { fixed: vec!["logprobs", "grammar"], ..OptionSupport::default() },
         }
+    }
+
+    /// The same, with cache that can be shared: by 4 prefixes of up to 256 tokens besides the sequences.
+    pub fn sharing() -> Limits {
+        Limits { shares: true, kept: 4, kept_tokens: 256, ..Self::small() }
     }
 
     /// Makes step number `step`, from 0, fail as told.
@@ -107,6 +122,13 @@ impl ScriptedEngine {
         self
     }
 
+    /// Makes the engine refuse to share cells of a sequence that begins with `token`.
+    #[must_use]
+    pub fn with_amnesia(mut self, token: Token) -> Self {
+        self.amnesia = Some(token);
+        self
+    }
+
     /// Makes the cache hold only `cells` tokens, whatever the limits promise.
     #[must_use]
     pub fn with_room(mut self, cells: usize) -> Self {
@@ -123,23 +145,37 @@ impl ScriptedEngine {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What is kept may leave no room for what runs; without it, what runs was promised all of it.
+    fn room(&self) -> usize {
+        let keeps = self.known.values().any(|known| !known.opened);
+        if keeps { self.room.min(self.limits.cells as usize) } else { self.room }
+    }
+
+    /// Cells in use.
+    fn used(&self) -> usize {
+        self.known.values().flat_map(|known| &known.cells).collect::<HashSet<_>>().len()
+    }
+
     /// What is wrong about `batch`, if anything.
     fn breach(&self, batch: &Batch<'_>) -> Option<String> {
         let total: usize = batch.runs.iter().map(|run| run.tokens.len()).sum();
         if total == 0 || total > self.limits.batch as usize {
             return Some(format!("a batch of {total} tokens"));
         }
-        let cached: usize = self.known.values().map(|known| known.cached).sum();
-        if cached + total > self.limits.cells as usize {
-            return Some(format!("{} cells are needed", cached + total));
+        let used = self.used();
+        if used + total > self.limits.cells as usize {
+            return Some(format!("{} cells are needed", used + total));
         }
-        let idle_holders = self
-            .known
-            .iter()
-            .filter(|(id, known)| known.cached > 0 && !batch.runs.iter().any(|run| run.sequence == **id));
-        let holders = idle_holders.count() + batch.runs.len();
+        let is_in_batch = |id: SequenceId| batch.runs.iter().any(|run| run.sequence == id);
+        let holds = |known: &Known, opened| known.opened == opened && !known.cells.is_empty();
+        let idle = self.known.iter().filter(|(id, known)| holds(known, true) && !is_in_batch(**id));
+        let holders = idle.count() + batch.runs.len();
         if holders > self.limits.sequences as usize {
             return Some(format!("{holders} sequences hold cache"));
+        }
+        let kept = self.known.values().filter(|known| holds(known, false)).count();
+        if kept > self.limits.kept as usize {
+            return Some(format!("{kept} prefixes are kept"));
         }
         let mut seen = Vec::new();
         for run in &batch.runs {
@@ -162,8 +198,8 @@ impl ScriptedEngine {
         if run.tokens.is_empty() || end > self.limits.context as usize {
             return Some(format!("a run from {} to {end}", run.start));
         }
-        if known.cached != run.start as usize {
-            return Some(format!("a run from {} on {} cached tokens", run.start, known.cached));
+        if known.cells.len() != run.start as usize {
+            return Some(format!("a run from {} on {} cached tokens", run.start, known.cells.len()));
         }
         if known.tokens.get(run.start as usize..end) != Some(run.tokens) {
             return Some("a run of other tokens than its prompt and answer".to_owned());
@@ -174,7 +210,9 @@ impl ScriptedEngine {
 
     fn compute(&mut self, run: &Run<'_>, adapters: &Adapters, sink: &mut dyn Sink) {
         let Some(known) = self.known.get_mut(&run.sequence) else { return };
-        known.cached += run.tokens.len();
+        let end = self.next_cell + run.tokens.len() as u64;
+        known.cells.extend(self.next_cell..end);
+        self.next_cell = end;
         known.adapters.get_or_insert_with(|| adapters.clone());
         let token = run.tokens.last().map_or(0, |last| last.wrapping_add(1));
         if !run.sample || self.silence == Some(token) {
@@ -212,7 +250,7 @@ impl Engine for ScriptedEngine {
         if !opening.candidates.is_empty() {
             return Err(Error::new(ErrorCode::Unsupported, "this engine has no log probabilities"));
         }
-        let known = Known { tokens: opening.prompt.to_vec(), ..Known::default() };
+        let known = Known { tokens: opening.prompt.to_vec(), opened: true, ..Known::default() };
         if self.known.insert(sequence, known).is_some() {
             self.recorded().breaches.push(format!("sequence {} was opened twice", sequence.0));
         }
@@ -228,11 +266,10 @@ impl Engine for ScriptedEngine {
         let step = self.steps;
         self.steps += 1;
         let total: usize = batch.runs.iter().map(|run| run.tokens.len()).sum();
-        let cached: usize = self.known.values().map(|known| known.cached).sum();
         match self.faults.get(&step) {
             Some(Fault::Fail) => return Err(Error::new(ErrorCode::EngineFailed, "the script says so")),
             Some(Fault::Panic) => std::panic::panic_any("the script says so"),
-            None if cached + total <= self.room => {}
+            None if self.used() + total <= self.room() => {}
             Some(Fault::CacheFull) | None => {
                 self.recorded().full += 1;
                 return Ok(StepOutcome::CacheFull);
@@ -251,15 +288,50 @@ impl Engine for ScriptedEngine {
             tokens: run.tokens.len(),
             sample: run.sample,
         });
-        let holders = self.known.iter().filter(|(_, known)| known.cached > 0).map(|(id, _)| id.0).collect();
+        let holders = self.known.iter().filter(|(_, known)| !known.cells.is_empty()).map(|(id, _)| id.0).collect();
         let step = RecordedStep { runs: runs.collect(), adapters: batch.adapters.clone(), holders };
         self.recorded().steps.push(step);
         Ok(StepOutcome::Done)
     }
 
+    fn share(&mut self, from: SequenceId, to: SequenceId, tokens: Range<u32>) -> bool {
+        let end = tokens.end as usize;
+        let Some(source) = self.known.get(&from).filter(|source| source.cells.len() >= end) else {
+            return false;
+        };
+        if !self.limits.shares || (self.amnesia.is_some() && source.tokens.first() == self.amnesia.as_ref()) {
+            return false;
+        }
+        let (shared, cells) = (source.tokens.get(..end), source.cells.get(..end));
+        let source = Known {
+            tokens: shared.unwrap_or_default().to_vec(),
+            cells: cells.unwrap_or_default().to_vec(),
+            adapters: source.adapters.clone(),
+            opened: false,
+        };
+        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        record.shared.push((from.0, to.0, tokens.clone()));
+        let Some(target) = self.known.get_mut(&to) else {
+            self.known.insert(to, source);
+            return true;
+        };
+        if target.cells.len() != tokens.start as usize || tokens.is_empty() {
+            record.breaches.push(format!("{tokens:?} shared with one of {} tokens", target.cells.len()));
+        }
+        if target.tokens.get(..end) != Some(source.tokens.as_slice()) {
+            record.breaches.push(format!("other tokens shared with sequence {}", to.0));
+        }
+        if target.adapters.as_ref().is_some_and(|own| Some(own) != source.adapters.as_ref()) {
+            record.breaches.push(format!("other adapters shared with sequence {}", to.0));
+        }
+        target.cells.extend_from_slice(source.cells.get(tokens.start as usize..).unwrap_or_default());
+        target.adapters = source.adapters;
+        true
+    }
+
     fn park(&mut self, sequence: SequenceId) {
         if let Some(known) = self.known.get_mut(&sequence) {
-            known.cached = 0;
+            known.cells.clear();
         }
         self.recorded().parked.push(sequence.0);
     }

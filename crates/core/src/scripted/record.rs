@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use crate::Adapters;
 
 /// A run as the engine saw it.
@@ -35,6 +37,8 @@ pub struct Record {
     pub full: u64,
     /// Sequences that were opened, with their seeds.
     pub opened: Vec<(u64, u32)>,
+    /// Cells that were shared: from whom, with whom, and which positions.
+    pub shared: Vec<(u64, u64, Range<u32>)>,
     /// Sequences that were parked.
     pub parked: Vec<u64>,
     /// Sequences that were released.

@@ -31,6 +31,8 @@ enum Flaw {
     IgnoresGrammars,
     ReportsUnasked,
     CallsNothingLarge,
+    SharesInNameOnly,
+    SharesWhatIsNotThere,
 }
 
 /// A scripted engine with a flaw.
@@ -49,6 +51,7 @@ impl Flawed {
         if flaw == Flaw::CallsNothingLarge {
             limits.batch = 64;
         }
+        limits.shares |= matches!(flaw, Flaw::SharesInNameOnly);
         Self { engine, flaw, limits, opened: 0, drift: 0 }
     }
 }
@@ -113,6 +116,13 @@ impl Engine for Flawed {
         outcome
     }
 
+    fn share(&mut self, from: SequenceId, to: SequenceId, tokens: std::ops::Range<u32>) -> bool {
+        match self.flaw {
+            Flaw::SharesInNameOnly | Flaw::SharesWhatIsNotThere => true,
+            _ => self.engine.share(from, to, tokens),
+        }
+    }
+
     fn park(&mut self, sequence: SequenceId) {
         match self.flaw {
             Flaw::ForgetsWhenParked => self.engine.release(sequence),
@@ -132,6 +142,12 @@ impl Engine for Flawed {
 #[test]
 fn the_scripted_engine_keeps_the_contract() {
     assert_eq!(engine_contract(&mut || Box::new(scripted()), &input()), Ok(()));
+}
+
+#[test]
+fn a_scripted_engine_that_shares_keeps_the_contract() {
+    let make = || ScriptedEngine::new(ScriptedEngine::sharing(), Gate::open());
+    assert_eq!(engine_contract(&mut || Box::new(make()), &input()), Ok(()));
 }
 
 #[test]
@@ -155,6 +171,8 @@ fn every_flaw_is_found_and_named() {
         (Flaw::IgnoresGrammars, "a grammar is followed or refused"),
         (Flaw::ReportsUnasked, "log probabilities come when asked for"),
         (Flaw::CallsNothingLarge, "a batch as large as promised"),
+        (Flaw::SharesInNameOnly, "a shared prefix continues"),
+        (Flaw::SharesWhatIsNotThere, "what is not there"),
     ];
     for (flaw, name) in flaws {
         let result = engine_contract(&mut || Box::new(Flawed::new(flaw)), &input());
@@ -169,6 +187,7 @@ fn limits_that_contradict_each_other_are_named() {
         Limits { sequences: 0, ..ScriptedEngine::small() },
         Limits { batch: 3, ..ScriptedEngine::small() },
         Limits { cells: 100, ..ScriptedEngine::small() },
+        Limits { kept: 1, ..ScriptedEngine::small() },
     ] {
         let make = || ScriptedEngine::new(limits.clone(), Gate::open());
         let failures = engine_contract(&mut || Box::new(make()), &input()).expect_err("accepted");

@@ -13,6 +13,8 @@ mod finishing;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod prefixes;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod rig;

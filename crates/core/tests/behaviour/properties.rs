@@ -1,5 +1,6 @@
 //! Whatever a crowd of callers does in whatever order, every answer ends, and ends right.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -98,6 +99,7 @@ impl Caller {
         }
         assert_eq!(outcome.usage.completion_tokens, made);
         assert_eq!(outcome.usage.prompt_tokens, self.request.prompt.len() as u64);
+        assert!(outcome.usage.cached_tokens < outcome.usage.prompt_tokens);
     }
 }
 
@@ -111,6 +113,9 @@ fn some_limits(random: &mut Random) -> Limits {
         batch: random.between(sequences, 80),
         rolls_back: !random.one_in(4),
         worth_stopping: 16,
+        shares: !random.one_in(4),
+        kept: random.below(6),
+        kept_tokens: random.below(2 * context),
         options: OptionSupport::default(),
     }
 }
@@ -119,6 +124,12 @@ fn some_request(random: &mut Random, limits: &Limits) -> Request {
     let length = random.between(1, limits.context - 1);
     // Answers stay clear of the multiples of 1000, which would end them.
     let first = 1000 * random.between(0, 50) + 1;
+    // Many prompts begin as others do.
+    let family = 1000 * random.between(60, 62) + 1;
+    let common = if random.one_in(3) { 0 } else { random.below(length) };
+    let prompt = (family..family + common).chain(first..first + length - common).collect();
+    let tenant = random.one_in(4).then(|| "one".to_owned());
+    let cache_prompt = !random.one_in(8);
     let adapters = match random.below(5) {
         0 => vec![("red".to_owned(), 1.0)],
         1 => vec![("blue".to_owned(), 0.5)],
@@ -127,7 +138,7 @@ fn some_request(random: &mut Random, limits: &Limits) -> Request {
     let choices = if random.one_in(4) { random.between(2, 4) } else { 1 };
     let priority = if random.one_in(3) { 1 } else { 0 };
     let max_tokens = (!random.one_in(3)).then(|| random.between(1, 100));
-    Request { max_tokens, choices, priority, adapters, ..short(first, length, 1) }
+    Request { prompt, max_tokens, choices, priority, adapters, tenant, cache_prompt, ..short(first, length, 1) }
 }
 
 fn call(random: &mut Random, rig: &Rig, callers: &mut Vec<Caller>) {
@@ -203,12 +214,31 @@ fn check_cells(rig: &Rig, callers: &[Caller]) {
     }
 }
 
+/// Nothing was shared between tenants, nor with those who keep to themselves.
+fn check_scopes(rig: &Rig, callers: &[Caller]) {
+    let mut scopes: HashMap<u64, (Option<String>, bool)> = callers
+        .iter()
+        .flat_map(|caller| std::iter::repeat_n(&caller.request, caller.request.choices as usize))
+        .map(|request| (request.tenant.clone(), request.cache_prompt))
+        .zip(0..)
+        .map(|(scope, id)| (id, scope))
+        .collect();
+    for (from, to, _) in &rig.record().shared {
+        let scope = scopes.get(from).cloned().expect("a source that is known");
+        assert!(scope.1, "sequence {from} shared what it has");
+        // Who is not a caller is a prefix that is kept, and shares in turn.
+        assert_eq!(*scopes.entry(*to).or_insert_with(|| scope.clone()), scope);
+    }
+}
+
 /// What happened to the crowds; a property that is never put to the test holds too easily.
 #[derive(Debug, Default)]
 struct Events {
     aborted: u64,
     full: u64,
     parked: usize,
+    shared: usize,
+    spared: u64,
     cancelled: usize,
     finished: usize,
 }
@@ -237,6 +267,7 @@ fn crowd(seed: u64, events: &mut Events) {
     wind_up(&mut callers);
     callers.iter().for_each(|caller| caller.check(context));
     check_cells(&rig, &callers);
+    check_scopes(&rig, &callers);
     // Every place is free again.
     let all = rig.model.begin(places, Box::new(|| {})).map(drop);
     assert_eq!(all, Ok(()));
@@ -248,6 +279,8 @@ fn crowd(seed: u64, events: &mut Events) {
     events.aborted += record.aborted;
     events.full += record.full;
     events.parked += record.parked.len();
+    events.shared += record.shared.len();
+    events.spared += callers.iter().map(|c| c.answer.outcome().usage.cached_tokens).sum::<u64>();
     let cancelled = callers.iter().filter(|c| c.answer.finish() == Some(FinishReason::Cancelled)).count();
     events.cancelled += cancelled;
     events.finished += callers.len() - cancelled;
@@ -260,7 +293,8 @@ fn every_answer_of_every_crowd_ends_right() {
         let result = catch_unwind(AssertUnwindSafe(|| crowd(seed, &mut events)));
         assert!(result.is_ok(), "crowd {seed}");
     }
-    let Events { aborted, full, parked, cancelled, finished } = events;
-    let rarest = [aborted, full, parked as u64, cancelled as u64, finished as u64].into_iter().min();
+    let Events { aborted, full, parked, shared, spared, cancelled, finished } = events;
+    let counts = [aborted, full, parked as u64, shared as u64, spared, cancelled as u64, finished as u64];
+    let rarest = counts.into_iter().min();
     assert!(rarest > Some(0), "some of it never happened");
 }

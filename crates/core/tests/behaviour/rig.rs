@@ -145,6 +145,8 @@ impl Drop for Rig {
         assert_eq!(record.breaches, Vec::<String>::new());
         let leaked = record.opened.iter().find(|(id, _)| !record.released.contains(id));
         assert!(died || leaked.is_none(), "{leaked:?} was never released");
+        let kept = record.shared.iter().map(|(_, to, _)| to).find(|to| !record.released.contains(to));
+        assert!(died || kept.is_none(), "{kept:?} still holds cache");
     }
 }
 

@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -44,6 +45,8 @@ pub struct IsolatedEngine {
     limits: Limits,
     switch: AbortSwitch,
     sequences: HashMap<SequenceId, Known>,
+    /// Those that only hold cache, and which child has them.
+    holders: HashMap<SequenceId, u64>,
     replay: Replay,
 }
 
@@ -79,6 +82,7 @@ impl IsolatedEngine {
             child: 1,
             limits,
             sequences: HashMap::new(),
+            holders: HashMap::new(),
             replay: Replay::default(),
         };
         Ok((engine, facts))
@@ -204,11 +208,32 @@ impl Engine for IsolatedEngine {
         }
     }
 
+    fn share(&mut self, from: SequenceId, to: SequenceId, tokens: Range<u32>) -> bool {
+        // What another child held went with it.
+        let is_elsewhere = self.sequences.get(&to).is_some_and(|known| known.child != self.child);
+        if self.connection.is_none() || is_elsewhere {
+            return false;
+        }
+        let message = ToChild::Share { from, to, tokens };
+        let answer = ask(&mut self.connection, &self.watch, &self.switch, &message);
+        if !matches!(answer, Ok(FromChild::Shared(true))) {
+            return false;
+        }
+        match self.sequences.get_mut(&to) {
+            Some(known) => known.begun = true,
+            None => drop(self.holders.insert(to, self.child)),
+        }
+        true
+    }
+
     fn park(&mut self, sequence: SequenceId) {
         self.tell(&ToChild::Park(sequence));
     }
 
     fn release(&mut self, sequence: SequenceId) {
+        if self.holders.remove(&sequence) == Some(self.child) {
+            self.tell(&ToChild::Release(sequence));
+        }
         let Some(known) = self.sequences.remove(&sequence) else { return };
         if known.child != self.child {
             return;

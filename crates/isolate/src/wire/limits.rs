@@ -12,6 +12,9 @@ pub(crate) struct WireLimits {
     batch: u32,
     rolls_back: bool,
     worth_stopping: u32,
+    shares: bool,
+    kept: u32,
+    kept_tokens: u32,
     defaults: Sampling,
     fixed: Vec<String>,
 }
@@ -25,6 +28,9 @@ impl From<&Limits> for WireLimits {
             batch: limits.batch,
             rolls_back: limits.rolls_back,
             worth_stopping: limits.worth_stopping,
+            shares: limits.shares,
+            kept: limits.kept,
+            kept_tokens: limits.kept_tokens,
             defaults: limits.options.defaults.clone(),
             fixed: limits.options.fixed.iter().map(|&name| name.to_owned()).collect(),
         }
@@ -41,6 +47,9 @@ impl From<WireLimits> for Limits {
             batch: wire.batch,
             rolls_back: wire.rolls_back,
             worth_stopping: wire.worth_stopping,
+            shares: wire.shares,
+            kept: wire.kept,
+            kept_tokens: wire.kept_tokens,
             options: OptionSupport { defaults: wire.defaults, fixed },
         }
     }

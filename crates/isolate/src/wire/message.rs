@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::ops::Range;
 
 use rkllmjs_core::{
     Adapters, Batch, NativeCall, NativeInput, NativeReply, Opening, Run, Sampled, Sampling, SequenceId, Sink,
@@ -17,6 +18,11 @@ pub(crate) enum ToChild<'a> {
     Step {
         runs: Vec<RunMessage<'a>>,
         adapters: Cow<'a, Adapters>,
+    },
+    Share {
+        from: SequenceId,
+        to: SequenceId,
+        tokens: Range<u32>,
     },
     /// Not answered.
     Park(SequenceId),
@@ -61,6 +67,7 @@ pub(crate) enum FromChild {
     },
     Vectors(Vec<Vec<f32>>),
     Replied(NativeReply),
+    Shared(bool),
     Unloaded(bool),
     Done,
     Failed {

@@ -1,6 +1,7 @@
 //! The child: a scripted engine that also does what no engine should.
 
 use std::ffi::OsString;
+use std::ops::Range;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
@@ -71,6 +72,10 @@ impl Engine for Faulty {
         self.engine.step(batch, sink)
     }
 
+    fn share(&mut self, from: SequenceId, to: SequenceId, tokens: Range<u32>) -> bool {
+        self.engine.share(from, to, tokens)
+    }
+
     fn park(&mut self, sequence: SequenceId) {
         self.engine.park(sequence);
     }
@@ -124,7 +129,7 @@ pub(crate) fn be_child_if_told() {
         (hooks.progress)(0.5);
         (hooks.log)("warn", "loading");
         let engine = Faulty {
-            engine: ScriptedEngine::new(ScriptedEngine::small(), Gate::open()),
+            engine: ScriptedEngine::new(ScriptedEngine::sharing(), Gate::open()),
             switch: AbortSwitch::default(),
             adapters: Vec::new(),
             lost: false,

@@ -141,6 +141,9 @@ impl RkllmEngine {
             batch: settings.context,
             rolls_back: true,
             worth_stopping: 1,
+            shares: false,
+            kept: 0,
+            kept_tokens: 0,
             options: option_support(library.abi, &settings),
         };
         let handle_sampling = settings.sampling;

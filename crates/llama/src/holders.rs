@@ -1,0 +1,49 @@
+use std::collections::HashMap;
+
+use rkllmjs_core::SequenceId;
+
+/// Who holds cells: a sequence id of llama.cpp, and what its cells were computed under.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Holder {
+    pub(crate) slot: i32,
+    /// The adapters' age when cells were computed under any.
+    pub(crate) adapters_of: Option<u64>,
+}
+
+/// Hands out the sequence ids of llama.cpp to those who hold cells.
+#[derive(Debug)]
+pub(crate) struct Holders {
+    free: Vec<i32>,
+    held: HashMap<SequenceId, Holder>,
+}
+
+impl Holders {
+    pub(crate) fn new(slots: u32) -> Self {
+        Self { free: (0..slots.cast_signed()).rev().collect(), held: HashMap::new() }
+    }
+
+    pub(crate) fn find(&self, sequence: SequenceId) -> Option<Holder> {
+        self.held.get(&sequence).copied()
+    }
+
+    pub(crate) fn find_mut(&mut self, sequence: SequenceId) -> Option<&mut Holder> {
+        self.held.get_mut(&sequence)
+    }
+
+    /// That of a sequence, which gets one if it has none and there is one left.
+    pub(crate) fn take(&mut self, sequence: SequenceId) -> Option<Holder> {
+        if let Some(holder) = self.find(sequence) {
+            return Some(holder);
+        }
+        let holder = Holder { slot: self.free.pop()?, adapters_of: None };
+        self.held.insert(sequence, holder);
+        Some(holder)
+    }
+
+    /// Takes a sequence's id back; its cells must be removed before another gets it.
+    pub(crate) fn give_back(&mut self, sequence: SequenceId) -> Option<Holder> {
+        let holder = self.held.remove(&sequence)?;
+        self.free.push(holder.slot);
+        Some(holder)
+    }
+}
