@@ -160,6 +160,8 @@ export interface NativeGenerateOptions {
   loraNames?: Array<string>
   /** Their scales. */
   loraScales?: Array<number>
+  cachePrompt?: boolean
+  tenant?: string
 }
 
 /** Load options; every range is checked behind this border. */
@@ -238,6 +240,8 @@ export interface NativeStats {
   maxSequences: number
   kvCellsUsed: number
   kvCells: number
+  keptPrefixes: number
+  keptTokens: number
   steps: number
   requests: number
   promptTokens: number

@@ -17,7 +17,8 @@ export type LoraSelection = string | Readonly<Record<string, number>>
  * How text is made. Every option is optional; numbers outside their range, wrong types and
  * unknown names are refused with `invalid-request`.
  *
- * The same seed, options and build, with no other request at work on the model, give the same text.
+ * The same seed, options and build, with no other request at work on the model and nothing of the prompt in
+ * the cache, give the same text.
  */
 export interface GenerateOptions {
   /**

@@ -131,6 +131,8 @@ impl KeptPrefixes {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::{KeptPrefixes, Scope};
     use crate::SequenceId;
 
@@ -187,5 +189,20 @@ mod tests {
         assert_eq!(insert(&mut kept, 5, &[5; 20]), [3, 1, 4], "it alone is more than ten tokens");
         assert_eq!(kept.tokens(), 20);
         assert_eq!(insert(&mut kept, 6, &[6]), [5]);
+    }
+
+    #[test]
+    fn a_look_through_two_hundred_long_entries_takes_no_time_that_anybody_notices() {
+        let mut kept = KeptPrefixes::new(256, 1_000_000);
+        let prompt: Vec<u32> = (0..4000).collect();
+        for id in 0..200 {
+            let tokens = prompt.iter().copied().chain([10_000 + id]).collect();
+            kept.insert(SequenceId(id.into()), scope("a"), tokens);
+        }
+        let began = Instant::now();
+        assert_eq!(kept.longest(&scope("a"), &prompt).map(|(_, length)| length), Some(4000));
+        let took = began.elapsed();
+        assert!(took < Duration::from_millis(50), "{took:?}");
+        println!("{took:?}");
     }
 }

@@ -288,7 +288,8 @@ impl Engine for ScriptedEngine {
             tokens: run.tokens.len(),
             sample: run.sample,
         });
-        let holders = self.known.iter().filter(|(_, known)| !known.cells.is_empty()).map(|(id, _)| id.0).collect();
+        let holders =
+            self.known.iter().filter(|(_, known)| !known.cells.is_empty()).map(|(id, _)| id.0).collect();
         let step = RecordedStep { runs: runs.collect(), adapters: batch.adapters.clone(), holders };
         self.recorded().steps.push(step);
         Ok(StepOutcome::Done)

@@ -91,7 +91,8 @@ fn many_at_once_compute_their_common_beginning_once() {
     }
     rig.settle();
     assert_eq!(rig.model.stats().prompt_tokens, 90 + 16 * 3);
-    let shared: u32 = rig.record().shared.iter().filter(|(_, to, _)| *to < 16).map(|(.., at)| at.end - at.start).sum();
+    let shared: u32 =
+        rig.record().shared.iter().filter(|(_, to, _)| *to < 16).map(|(.., at)| at.end - at.start).sum();
     assert_eq!(shared, 15 * 90);
 }
 
@@ -157,9 +158,11 @@ fn nothing_is_shared_between_tenants() {
     }
     let rig = sharing();
     let hold = rig.hold();
-    let answers = [rig.submit(of(Some("a"), 501)), rig.submit(of(Some("b"), 601)), rig.submit(of(Some("a"), 701))];
+    let answers =
+        [rig.submit(of(Some("a"), 501)), rig.submit(of(Some("b"), 601)), rig.submit(of(Some("a"), 701))];
     drop(hold);
-    let all: Vec<u64> = answers.iter().zip([501, 601, 701]).map(|(answer, own)| cached(answer, own)).collect();
+    let all: Vec<u64> =
+        answers.iter().zip([501, 601, 701]).map(|(answer, own)| cached(answer, own)).collect();
     assert_eq!(all, [0, 0, 40]);
 }
 
@@ -261,7 +264,8 @@ fn who_was_parked_comes_back_to_what_it_had() {
 #[test]
 fn nothing_is_kept_of_what_failed() {
     for fault in [Fault::Fail, Fault::CacheFull] {
-        let rig = Rig::build(ScriptedEngine::sharing(), 4, Gate::open(), |engine| engine.with_fault(1, fault));
+        let rig =
+            Rig::build(ScriptedEngine::sharing(), 4, Gate::open(), |engine| engine.with_fault(1, fault));
         let failed = rig.submit(branch(60, 501));
         assert_eq!(failed.failed(), ErrorCode::EngineFailed);
         assert_eq!(ask(&rig, branch(60, 601)), 0);

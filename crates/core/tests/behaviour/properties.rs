@@ -138,7 +138,16 @@ fn some_request(random: &mut Random, limits: &Limits) -> Request {
     let choices = if random.one_in(4) { random.between(2, 4) } else { 1 };
     let priority = if random.one_in(3) { 1 } else { 0 };
     let max_tokens = (!random.one_in(3)).then(|| random.between(1, 100));
-    Request { prompt, max_tokens, choices, priority, adapters, tenant, cache_prompt, ..short(first, length, 1) }
+    Request {
+        prompt,
+        max_tokens,
+        choices,
+        priority,
+        adapters,
+        tenant,
+        cache_prompt,
+        ..short(first, length, 1)
+    }
 }
 
 fn call(random: &mut Random, rig: &Rig, callers: &mut Vec<Caller>) {

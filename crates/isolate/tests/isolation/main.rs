@@ -7,3 +7,4 @@ mod child;
 mod contract;
 mod endings;
 mod faults;
+mod sharing;
