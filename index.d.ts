@@ -72,6 +72,14 @@ export declare class NativeModel {
   close(): Promise<null>
 }
 
+/** Work that takes long and can be stopped. */
+export declare class NativeTask {
+  /** Begins the work, once. Its result is JSON. */
+  promise(): Promise<string | NativeError>
+  /** Stops it soon; the promise then resolves to a failure, unless it was done already. */
+  cancel(): void
+}
+
 /** What this machine can run and why not more, as JSON. */
 export declare function diagnose(models: Array<string>, libraryPath: string | undefined | null, addonFolder: string): Promise<string | NativeError>
 
@@ -230,6 +238,11 @@ export interface NativeRanking {
   scores: Array<number>
   /** Tokens of all prompts. */
   promptTokens: number
+/** How a file is quantized; values are checked behind this border. */
+export interface NativeQuantizeOptions {
+  type: string
+  threads?: number
+  allowRequantize?: boolean
 }
 
 /** A look at the work going on. */
@@ -251,6 +264,9 @@ export interface NativeStats {
 
 /** What the system tells about the NPU, as JSON. */
 export declare function npuStatus(): Promise<string | NativeError>
+
+/** Makes it ready to quantize a file. */
+export declare function quantize(input: string, output: string, options: NativeQuantizeOptions, onProgress?: ((arg: number) => unknown) | undefined | null): NativeTask
 
 /** Becomes the engine of the process that has started this one, and never returns. */
 export declare function serveEngine(): void

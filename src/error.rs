@@ -100,6 +100,7 @@ pub(crate) fn with_camel_case_names(message: &str) -> String {
     let names = facts.chain(&rkllmjs_runtime::NPU_OPTIONS).map(|fact| fact.name);
     let samplers = rkllmjs_core::SAMPLER_NAMES.iter().map(|&(name, _)| name);
     let others = [
+        "allow_requantize",
         "ignore_eos",
         "kv_cache_type",
         "library_path",

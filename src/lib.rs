@@ -26,6 +26,8 @@ mod npu;
 pub mod options;
 /// News for JavaScript, many at once.
 pub mod ready;
+/// Work that takes long and can be stopped.
+pub mod task;
 
 use napi_derive::napi;
 

@@ -15,8 +15,8 @@ use crate::environment::{Environment, started};
 use crate::error::{NativeResult, as_value, internal};
 use crate::model::NativeModel;
 use crate::options::NativeLoadOptions;
+use crate::task::progress_of;
 
-type OnProgress = ThreadsafeFunction<f64, UnknownReturnValue, f64, Status, false, true, 0>;
 type OnLog = ThreadsafeFunction<
     (String, String),
     UnknownReturnValue,
@@ -53,13 +53,7 @@ pub fn load_model(
     let cancelled = Arc::new(AtomicBool::new(false));
     let mut hooks = Hooks { cancelled: Arc::clone(&cancelled), ..Hooks::default() };
     if let Some(on_progress) = on_progress {
-        let callback: OnProgress = on_progress
-            .build_threadsafe_function::<f64>()
-            .weak::<true>()
-            .build_callback(|ctx| Ok(ctx.value))?;
-        hooks.progress = Arc::new(move |fraction| {
-            callback.call(f64::from(fraction), ThreadsafeFunctionCallMode::NonBlocking);
-        });
+        hooks.progress = progress_of(&on_progress)?;
     }
     if let Some(on_log) = on_log {
         let callback: OnLog = on_log

@@ -30,6 +30,8 @@ export { loadModel } from './load-model.js'
 export { npuStatus } from './npu-status.js'
 export type { NpuStatus, NpuUsability } from './npu-status.js'
 export type { Reading } from './reading.js'
+export { quantize } from './quantize.js'
+export type { QuantizationType, QuantizeOptions, QuantizeResult } from './quantize.js'
 export { version } from './version.js'
 
 export { LlamaModel } from './llama-model.js'

@@ -239,6 +239,20 @@ export interface NativeLoading {
   cancel(): void
 }
 
+/** Work that takes long and can be stopped. */
+export interface NativeTask {
+  /** Begins it; to be called once. The result is JSON. */
+  promise(): Promise<string | NativeError>
+  /** Stops it soon; the promise then resolves to a failure, unless it was done already. */
+  cancel(): void
+}
+
+export interface NativeQuantizeOptions {
+  type: string
+  threads?: number
+  allowRequantize?: boolean
+}
+
 /** What the addon exports. */
 export interface NativeBinding {
   loadModel(
@@ -250,6 +264,13 @@ export interface NativeBinding {
   /** Becomes the engine of the process that has started this one, and never returns. */
   serveEngine(): void
   inspect(path: string): Promise<string | NativeError>
+  /** A `QuantizeResult` as JSON. */
+  quantize(
+    input: string,
+    output: string,
+    options: NativeQuantizeOptions,
+    onProgress: ((fraction: number) => void) | null,
+  ): NativeTask
   /** A `Diagnosis` as JSON, without what only Node knows. */
   diagnose(models: string[], libraryPath: string | null, addonFolder: string): Promise<string | NativeError>
   /** An `NpuStatus` as JSON. */

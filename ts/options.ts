@@ -8,6 +8,7 @@ import type { EmbedOptions } from './embed.js'
 import type { GenerateOptions } from './generate-options.js'
 import type { LoadOptions } from './load-options.js'
 import type { LoadLoraOptions } from './lora.js'
+import type { QuantizeOptions } from './quantize.js'
 import type { ClearCacheOptions, NpuOptions, RKLLMGenerateOptions } from './rkllm-options.js'
 import type { RerankOptions } from './rerank.js'
 import type { TokenizeOptions } from './tokenize-options.js'
@@ -162,6 +163,14 @@ export const DIAGNOSE_OPTIONS = {
   models: rule.paths,
   libraryPath: rule.path,
 } as const satisfies RulesOf<DiagnoseOptions> & OptionTable
+
+export const QUANTIZE_OPTIONS = {
+  type: rule.string,
+  allowRequantize: rule.boolean,
+  threads: rule.number,
+  onProgress: rule.callback,
+  signal: rule.signal,
+} as const satisfies RulesOf<QuantizeOptions>
 
 export const TOKENIZE_OPTIONS = {
   addSpecial: rule.boolean,

@@ -63,6 +63,34 @@ void check_grammar(const llama_vocab * vocab, const char * grammar, const char *
     }
 }
 
+// What may stop the work of a thread that llama.cpp gives no hook for.
+struct interruption {
+    bool (*is_wanted)(const void *);
+    const void * data;
+    bool happened;
+};
+
+thread_local interruption * watched = nullptr;
+
+bool starts_with(const char * text, const char * start) {
+    return std::strncmp(text, start, std::strlen(start)) == 0;
+}
+
+// Quantizing logs these once a tensor from the thread that called it, with no other thread at work and
+// nothing but objects with destructors between here and its own handler. They are short, so that the
+// logger has allocated nothing for them.
+bool is_between_tensors(const char * text) {
+    return starts_with(text, "size = ") || starts_with(text, "converting to ");
+}
+
+void forward_line(ggml_log_level level, const char * text, void * receiver) {
+    reinterpret_cast<ggml_log_callback>(receiver)(level, text, nullptr);
+    if (watched != nullptr && !watched->happened && is_between_tensors(text) && watched->is_wanted(watched->data)) {
+        watched->happened = true;
+        throw std::runtime_error("stopped");
+    }
+}
+
 }  // namespace
 
 extern "C" {
@@ -174,5 +202,22 @@ llama_adapter_lora * rkllmjs_llama_adapter_new(llama_model * model, const char *
 int32_t rkllmjs_llama_set_adapters(llama_context * context, llama_adapter_lora ** adapters, size_t count, float * scales) {
     return guarded<int32_t>(RKLLMJS_THROWN,
                             [&] { return llama_set_adapters_lora(context, adapters, count, scales); });
+}
+
+// `receive` must not throw.
+void rkllmjs_llama_log_to(ggml_log_callback receive) {
+    llama_log_set(forward_line, reinterpret_cast<void *>(receive));
+}
+
+// 0 done, 1 refused or stopped, RKLLMJS_THROWN. Stops before the next tensor once `is_wanted` says so.
+int32_t rkllmjs_llama_quantize(const char * input, const char * output, const llama_model_quantize_params * params,
+                               bool (*is_wanted)(const void *), const void * data) {
+    interruption stop{is_wanted, data, false};
+    watched = &stop;
+    const int32_t status = guarded<int32_t>(RKLLMJS_THROWN, [&] {
+        return static_cast<int32_t>(llama_model_quantize(input, output, params));
+    });
+    watched = nullptr;
+    return status;
 }
 }

@@ -1,6 +1,6 @@
 //! The functions of `cpp/llama_shim.cpp`.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_void};
 
 use llama_cpp_sys_2 as sys;
 
@@ -74,6 +74,14 @@ unsafe extern "C" {
         adapters: *mut *mut sys::llama_adapter_lora,
         count: usize,
         scales: *mut f32,
+    ) -> i32;
+    pub(crate) fn rkllmjs_llama_log_to(receive: sys::ggml_log_callback);
+    pub(crate) fn rkllmjs_llama_quantize(
+        input: *const c_char,
+        output: *const c_char,
+        params: *const sys::llama_model_quantize_params,
+        is_wanted: unsafe extern "C" fn(*const c_void) -> bool,
+        data: *const c_void,
     ) -> i32;
 }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use llama_cpp_sys_2 as sys;
 
+use crate::ffi;
+
 /// How grave a line of the log is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLevel {
@@ -71,7 +73,7 @@ pub(crate) fn take_error() -> Option<String> {
 /// Makes llama.cpp log here instead of to stderr, for the whole process.
 pub(crate) fn install() {
     // SAFETY: the callback is a plain function that never unwinds; it needs no user data.
-    unsafe { sys::llama_log_set(Some(receive), std::ptr::null_mut()) }
+    unsafe { ffi::rkllmjs_llama_log_to(Some(receive)) }
 }
 
 unsafe extern "C" fn receive(level: sys::ggml_log_level, text: *const c_char, _: *mut c_void) {

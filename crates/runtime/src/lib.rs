@@ -17,6 +17,7 @@ mod npu_status;
 mod plan;
 mod prepare;
 mod reading;
+mod quantize;
 mod registry;
 mod rerank;
 mod toolkit;
@@ -30,6 +31,7 @@ pub use load::{
 pub use machine::{Machine, machine};
 pub use model::{Model, PromptInput};
 pub use npu_status::npu_status;
+pub use quantize::{QuantizeOptions, quantize};
 pub use registry::{shutdown, wait_for_loads};
 pub use rerank::{Ranking, RerankInput};
 pub use rkllmjs_llama::{LogLevel, LogSink, system_info};
