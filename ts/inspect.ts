@@ -7,7 +7,10 @@ import type { FilePath } from './path.js'
 /** What a model file says about itself. A `null` stands where it does not say. */
 export interface Inspection {
   readonly path: string
+  /** The bytes of all its files. */
   readonly sizeBytes: number
+  /** The files it consists of, in their order: one, unless it was split. */
+  readonly files: readonly string[]
   /** The version of the file format. */
   readonly ggufVersion: number
   /** What the file is for, such as `model`. */

@@ -5,6 +5,7 @@
 //! and where. It never reads tensor data, except in [`check_weights_finite`].
 //!
 //! - [`File::open`] checks the structure: sizes, counts, types, offsets, names.
+//! - [`Parts::open`] does so for a model in several files.
 //! - [`check_model`] and [`check_adapter`] check the meaning: what llama.cpp asserts on.
 //! - [`facts`] tells what `info` and `inspect()` show.
 //! - [`memory::estimate`] says how much memory a model will take, roughly.
@@ -21,6 +22,7 @@ mod file;
 mod magic;
 pub mod memory;
 mod metadata;
+mod parts;
 mod quantization;
 mod reader;
 mod tensor;
@@ -36,6 +38,7 @@ pub use error::{Error, ErrorKind};
 pub use facts::{Facts, Pooling, facts};
 pub use file::{File, Kind, Split};
 pub use metadata::Metadata;
+pub use parts::Parts;
 pub use tensor::Tensor;
 pub use types::TensorType;
 pub use value::{Array, Strings, Value};

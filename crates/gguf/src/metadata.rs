@@ -100,6 +100,12 @@ impl Metadata {
         }
     }
 
+    /// Forgets the keys that begin with `prefix`.
+    pub(crate) fn remove_all(&mut self, prefix: &str) {
+        self.entries.retain(|entry| !entry.key.starts_with(prefix));
+        self.index = (0..).zip(&self.entries).map(|(place, entry)| (entry.key.clone(), place)).collect();
+    }
+
     /// A fault of the value of `key`, with the place of that key.
     pub(crate) fn fault(&self, key: &str, message: impl std::fmt::Display) -> Error {
         let error = Error::corrupt(format!("key {key:?} {message}"));

@@ -1,9 +1,9 @@
 use std::fs;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rkllmjs_core::{Detail, Error, ErrorCode};
-use rkllmjs_gguf as gguf;
+use rkllmjs_gguf::{self as gguf, Parts};
 
 /// How a file for the NPU runtime begins.
 const RKLLM_MAGIC: [u8; 4] = [0xDA, 0xEE, 0xB3, 0x36];
@@ -58,23 +58,28 @@ pub(crate) fn recognize(path: &Path) -> Option<(Kind, Sign)> {
     }
 }
 
-/// Opens a model file and refuses what llama.cpp would not survive.
-pub(crate) fn open_model(path: &Path) -> Result<gguf::File, Error> {
-    let file = gguf::File::open(path).map_err(|e| refused(path, &e))?;
-    gguf::check_model(&file).map_err(|e| refused(path, &e))?;
-    if file.split().is_some_and(|split| split.count > 1) {
-        let message = format!("{}: models in several files cannot be loaded yet; merge them", path.display());
-        return Err(Error::new(ErrorCode::Unsupported, message));
+/// Opens the model that a file is or is a part of, and refuses what llama.cpp would not survive.
+pub(crate) fn open_model(path: &Path) -> Result<Parts, Error> {
+    let parts = Parts::open(path).map_err(|e| refused(path, &e))?;
+    gguf::check_model(&parts.whole).map_err(|e| refused(path, &e))?;
+    if parts.whole.file_bytes <= SCANNED_BYTES_MAX {
+        for part in &parts.paths {
+            gguf::check_weights_finite(part, SCANNED_BYTES_MAX).map_err(|e| refused(part, &e))?;
+        }
     }
-    gguf::check_weights_finite(path, SCANNED_BYTES_MAX).map_err(|e| refused(path, &e))?;
-    Ok(file)
+    Ok(parts)
+}
+
+/// The file to name to llama.cpp, which finds the others by it.
+pub(crate) fn first_part<'a>(parts: &'a Parts, path: &'a Path) -> &'a Path {
+    parts.paths.first().map_or(path, PathBuf::as_path)
 }
 
 /// Opens an adapter and checks that it fits the model in `base`.
 pub(crate) fn check_adapter(path: &Path, base: &Path) -> Result<(), Error> {
     let adapter = gguf::File::open(path).map_err(|e| refused(path, &e))?;
-    let base_file = gguf::File::open(base).map_err(|e| refused(base, &e))?;
-    gguf::check_adapter(&adapter, &base_file).map_err(|e| {
+    let base_parts = Parts::open(base).map_err(|e| refused(base, &e))?;
+    gguf::check_adapter(&adapter, &base_parts.whole).map_err(|e| {
         // Whatever is wrong with it, it is no adapter for this model.
         Error { code: ErrorCode::ModelInvalid, ..refused(path, &e) }
     })?;

@@ -19,14 +19,16 @@ const SHOWN_ITEMS_MAX: usize = 16;
 ///
 /// `model-not-found`, or `model-invalid` saying what is wrong and where.
 pub fn inspect(path: &Path) -> Result<Value, Error> {
-    let file = gguf::File::open(path).map_err(|e| file::refused(path, &e))?;
-    let facts = gguf::facts(&file);
-    let problem = gguf::check_model(&file).err().map(|e| e.to_string());
+    let parts = gguf::Parts::open(path).map_err(|e| file::refused(path, &e))?;
+    let file = &parts.whole;
+    let facts = gguf::facts(file);
+    let problem = gguf::check_model(file).err().map(|e| e.to_string());
     let metadata: Map<String, Value> =
         file.metadata.iter().map(|(key, value)| (key.to_owned(), shown(value))).collect();
     Ok(json!({
         "path": path.display().to_string(),
         "sizeBytes": file.file_bytes,
+        "files": parts.paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
         "ggufVersion": file.version,
         "kind": format!("{:?}", file.kind()).to_lowercase(),
         "loadable": problem.is_none(),

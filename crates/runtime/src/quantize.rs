@@ -49,16 +49,18 @@ pub fn quantize(
     let (name, file_type) = file_type(&options.file_type)?;
     let threads = threads(options.threads, &machine())?;
     let folder = folder_of(output)?;
-    let source = file::open_model(input)?;
-    refuse_what_is_written_wrong(&source)?;
+    let parts = file::open_model(input)?;
+    let source = &parts.whole;
+    refuse_what_is_written_wrong(source)?;
     let unfinished = Unfinished::create(&folder, output)?;
     let options = llama::QuantizeOptions {
         file_type,
         threads,
         requantize: options.allow_requantize,
-        log: progress_log(&source, hooks),
+        log: progress_log(source, hooks),
     };
-    let written = llama::quantize(input, &unfinished.path, &options, &hooks.cancelled);
+    let first = file::first_part(&parts, input);
+    let written = llama::quantize(first, &unfinished.path, &options, &hooks.cancelled);
     if hooks.cancelled.load(Ordering::SeqCst) {
         return Err(Error::new(ErrorCode::Unavailable, "quantizing was stopped"));
     }

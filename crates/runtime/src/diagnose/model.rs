@@ -108,7 +108,7 @@ impl ModelReport {
                 return self;
             }
         };
-        let facts = gguf::facts(&opened);
+        let facts = gguf::facts(&opened.whole);
         match Plan::new(&LoadOptions::default(), &facts, &here.machine) {
             Ok(plan) => {
                 self.memory = Some(Memory { needed_bytes: plan.memory.total, context: Some(plan.context) });

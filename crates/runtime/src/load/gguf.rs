@@ -19,16 +19,18 @@ use crate::{file, registry};
 /// Loads a GGUF file.
 pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<Model, Error> {
     refuse_npu_options(options)?;
-    let file = file::open_model(path)?;
-    let facts = gguf::facts(&file);
+    let parts = file::open_model(path)?;
+    let file = &parts.whole;
+    let first = file::first_part(&parts, path);
+    let facts = gguf::facts(file);
     let plan = Plan::new(options, &facts, &machine())?;
     let isolated = isolated::is_wanted(options, false)?;
     let (engine, tokenizer): (Box<dyn Engine>, Arc<dyn Tokenizer>) = if isolated {
         // Text becomes tokens on this side, where it is needed while the engine computes.
-        let vocabulary = llama::Model::load_vocabulary(path)?;
-        (isolated::start(path, plan.pinned(options), hooks)?.0, vocabulary)
+        let vocabulary = llama::Model::load_vocabulary(first)?;
+        (isolated::start(first, plan.pinned(options), hooks)?.0, vocabulary)
     } else {
-        let weights = load_weights(path, options, hooks)?;
+        let weights = load_weights(first, options, hooks)?;
         (Box::new(engine(Arc::clone(&weights), options, &facts, &plan, hooks)?), weights)
     };
     if hooks.cancelled.load(Ordering::SeqCst) {
@@ -41,15 +43,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
     let template = options.chat_template.as_deref().or(facts.chat_template);
     let template = template.filter(|source| !source.trim().is_empty()).map(str::to_owned);
     Ok(Model::new(Parts {
-        info: describe(
-            path,
-            &file,
-            &facts,
-            &plan,
-            template.as_deref(),
-            only_reads(options, &facts),
-            isolated,
-        ),
+        info: describe(path, file, &facts, &plan, template.as_deref(), only_reads(options, &facts), isolated),
         prepare: Prepare::start(plan.sequences as usize + plan.queue as usize)?,
         path: PathBuf::from(path),
         vocabulary: Mutex::new(Vocabulary::Known(tokenizer)),
@@ -63,10 +57,10 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
 
 /// The engine without what makes a model of it, for the process that runs it alone.
 pub(super) fn engine_alone(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<LlamaEngine, Error> {
-    let file = file::open_model(path)?;
-    let facts = gguf::facts(&file);
+    let parts = file::open_model(path)?;
+    let facts = gguf::facts(&parts.whole);
     let plan = Plan::new(options, &facts, &machine())?;
-    engine(load_weights(path, options, hooks)?, options, &facts, &plan, hooks)
+    engine(load_weights(file::first_part(&parts, path), options, hooks)?, options, &facts, &plan, hooks)
 }
 
 fn engine(
