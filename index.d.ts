@@ -170,6 +170,8 @@ export interface NativeGenerateOptions {
   loraScales?: Array<number>
   cachePrompt?: boolean
   tenant?: string
+  /** What follows the answer; `generate` alone takes it. */
+  suffix?: string
 }
 
 /** Load options; every range is checked behind this border. */

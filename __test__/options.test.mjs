@@ -99,7 +99,6 @@ const GENERATE_OTHERS = {
 /** What this version does not do. */
 const GENERATE_UNSUPPORTED = {
   jsonSchema: [{}, { type: 'object' }],
-  suffix: ['x'],
   controlVectors: [[]],
   speculative: [{ mode: 'draft' }, { mode: 'lookup' }, {}],
 }

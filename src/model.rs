@@ -83,6 +83,9 @@ impl NativeModel {
     }
 
     fn begin(&self, prompt: PromptInput, options: NativeGenerateOptions) -> Result<NativeGeneration, Error> {
+        if options.suffix.is_some() {
+            return Err(Error::unsupported("suffix", "is an option of generate() with text or tokens"));
+        }
         let id = self.ready.next_id();
         let options = GenerateOptions::from(options);
         let answer = Arc::new(self.model.generate(prompt, &options, self.ready.notifier(id))?);
@@ -122,6 +125,10 @@ impl NativeModel {
         let prompt = match prompt {
             Either::A(text) => PromptInput::Text(text),
             Either::B(tokens) => PromptInput::Tokens(tokens.to_vec()),
+        };
+        let prompt = match options.suffix.take() {
+            Some(suffix) => PromptInput::Fill(Box::new(prompt), suffix),
+            None => prompt,
         };
         as_value(self.begin(prompt, options))
     }

@@ -114,6 +114,8 @@ pub struct NativeGenerateOptions {
     pub lora_scales: Option<Vec<f64>>,
     pub cache_prompt: Option<bool>,
     pub tenant: Option<String>,
+    /// What follows the answer; `generate` alone takes it.
+    pub suffix: Option<String>,
 }
 
 impl From<NativeGenerateOptions> for GenerateOptions {

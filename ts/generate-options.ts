@@ -221,6 +221,13 @@ export interface GenerateOptions {
    */
   readonly readerTimeoutMs?: number | undefined
   /**
+   * The text that follows the answer: the model writes what belongs between the prompt and it. For
+   * `generate()`, and for models with tokens for filling in the middle.
+   *
+   * @defaultValue none
+   */
+  readonly suffix?: string | undefined
+  /**
    * The adapters to run under.
    *
    * @defaultValue none

@@ -120,6 +120,8 @@ export interface NativeGenerateOptions {
   /** As many as `loraScales`. */
   loraNames?: string[]
   loraScales?: number[]
+  /** What follows the answer; `generate` alone takes it. */
+  suffix?: string
 }
 
 export interface NativeLogprob {

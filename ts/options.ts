@@ -53,6 +53,7 @@ export const PLAIN_GENERATE_OPTIONS = {
   readerTimeoutMs: rule.number,
   cachePrompt: rule.boolean,
   tenant: rule.string,
+  suffix: rule.string,
 } as const satisfies Partial<RulesOf<GenerateOptions>>
 
 export const GENERATE_OPTIONS = {
@@ -66,7 +67,6 @@ export const GENERATE_OPTIONS = {
   onToken: rule.callback,
   speculative: rule.only(['none'], 'mode'),
   jsonSchema: rule.unsupported,
-  suffix: rule.unsupported,
   controlVectors: rule.unsupported,
 } as const satisfies RulesOf<GenerateOptions> & OptionTable
 
@@ -83,6 +83,7 @@ export const CHAT_OPTIONS = {
   ...GENERATE_OPTIONS,
   ...CHAT_TEMPLATE_OPTIONS,
   responseFormat: rule.only(['text'], 'type'),
+  suffix: rule.unsupported,
 } as const satisfies RulesOf<ChatOptions> & OptionTable
 
 /** Load options the addon takes under the same name and in the same form. */

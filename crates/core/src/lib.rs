@@ -51,4 +51,4 @@ pub use part::{FinishReason, Part, Timings, Usage};
 pub use request::{Adapters, Request, StopRules};
 pub use sampling::{SamplerKind, Sampling};
 pub use stats::Stats;
-pub use tokenizer::{Special, SpecialToken, Token, Tokenizer};
+pub use tokenizer::{FillTokens, Special, SpecialToken, Token, Tokenizer};

@@ -48,6 +48,22 @@ pub trait Tokenizer: Send + Sync {
 
     /// The spelling of the vocabulary's end token, empty without one.
     fn end_text(&self) -> &str;
+
+    /// The tokens that ask for the middle of a text; `None` for models that were not trained for it.
+    fn fill_tokens(&self) -> Option<FillTokens> {
+        None
+    }
+}
+
+/// The tokens around the parts of a prompt that asks for the middle of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FillTokens {
+    /// Before the text that comes first.
+    pub prefix: Token,
+    /// Before the text that comes last.
+    pub suffix: Token,
+    /// Before the answer.
+    pub middle: Token,
 }
 
 /// What to do about control tokens.

@@ -6,7 +6,7 @@ use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_sys_2 as sys;
-use rkllmjs_core::{Error, ErrorCode, Special, SpecialToken, Token, Tokenizer};
+use rkllmjs_core::{Error, ErrorCode, FillTokens, Special, SpecialToken, Token, Tokenizer};
 
 use crate::{LogSink, backend, ffi, log};
 
@@ -245,5 +245,18 @@ impl Tokenizer for Model {
 
     fn end_text(&self) -> &str {
         &self.end_text
+    }
+
+    fn fill_tokens(&self) -> Option<FillTokens> {
+        let vocab = self.raw_vocab();
+        // SAFETY: the vocabulary lives as long as the model, which is alive.
+        let prefix = unsafe { sys::llama_vocab_fim_pre(vocab) };
+        // SAFETY: as above.
+        let suffix = unsafe { sys::llama_vocab_fim_suf(vocab) };
+        // SAFETY: as above.
+        let middle = unsafe { sys::llama_vocab_fim_mid(vocab) };
+        // An absent token is -1.
+        let known = |token: i32| u32::try_from(token).ok().filter(|&token| token < self.vocabulary_size);
+        Some(FillTokens { prefix: known(prefix)?, suffix: known(suffix)?, middle: known(middle)? })
     }
 }

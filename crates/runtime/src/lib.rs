@@ -8,6 +8,7 @@
 mod answer;
 mod diagnose;
 mod file;
+mod fill;
 mod info;
 mod inspect;
 mod load;

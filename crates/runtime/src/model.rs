@@ -11,6 +11,7 @@ use rkllmjs_core::{
 use serde_json::Value;
 
 use crate::answer::Answer;
+use crate::fill;
 use crate::prepare::Prepare;
 use crate::reading::{Desk, Reading};
 use crate::registry;
@@ -43,6 +44,8 @@ pub enum PromptInput {
     Tokens(Vec<Token>),
     /// A conversation, rendered with the model's chat template.
     Messages(Messages, RenderOptions),
+    /// What comes before the answer, text or tokens, and the text that comes after it.
+    Fill(Box<PromptInput>, String),
     /// What the engine reads itself, and the tokens if that is what it reads.
     Native(Vec<Token>, NativeInput),
 }
@@ -303,6 +306,11 @@ impl Model {
                 let rendered = self.template()?.render(messages, options)?;
                 let tokens = rendered.tokenize(self.tokenizer()?.as_ref())?;
                 Ok(ReadPrompt { format: rendered.format().cloned(), ..tokens.into() })
+            }
+            PromptInput::Fill(before, after) => {
+                let tokenizer =
+                    self.tokenizer().map_err(|error| Error { option: Some("suffix"), ..error })?;
+                fill::prompt(tokenizer.as_ref(), before, after).map(ReadPrompt::from)
             }
             PromptInput::Native(tokens, input) => {
                 let tokens = if tokens.is_empty() { vec![0] } else { tokens.clone() };
