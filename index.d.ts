@@ -60,6 +60,8 @@ export declare class NativeModel {
   embed(inputs: Array<string>): Promise<NativeEmbeddings | NativeError>
   /** Which documents answer a query best. */
   rerank(query: string, documents: Array<string>, instruction?: string | undefined | null, topN?: number | undefined | null): Promise<NativeRanking | NativeError>
+  /** Makes it ready to compute how well the model foretells a text. */
+  perplexity(text: string, contextSize?: number | undefined | null, onProgress?: ((arg: number) => unknown) | undefined | null): NativeTask
   /** Loads an adapter under a name. */
   loadLora(name: string, path: string, scale: number): Promise<NativeError | null>
   /** Unloads an adapter; whether it was there. */

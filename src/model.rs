@@ -7,7 +7,7 @@ use napi::bindgen_prelude::{Either, Float32Array, Function, Null, Object, Uint32
 use napi_derive::napi;
 use rkllmjs_chat::{Messages, RenderOptions};
 use rkllmjs_core::{Error, GenerateOptions, Special};
-use rkllmjs_runtime::{Model, PromptInput, Ranking, RerankInput};
+use rkllmjs_runtime::{Hooks, Model, PerplexityOptions, PromptInput, Ranking, RerankInput};
 
 use crate::deferred::promise;
 use crate::environment::Environment;
@@ -16,6 +16,7 @@ use crate::generation::NativeGeneration;
 use crate::npu::{self, NativeCallReply, NativePrompt};
 use crate::options::NativeGenerateOptions;
 use crate::ready::ReadyQueue;
+use crate::task::{NativeTask, on_a_thread, progress_of};
 use napi::threadsafe_function::UnknownReturnValue;
 
 /// A running model.
@@ -120,7 +121,7 @@ impl NativeModel {
     pub fn generate(
         &self,
         prompt: Either<String, Uint32Array>,
-        options: NativeGenerateOptions,
+        mut options: NativeGenerateOptions,
     ) -> NativeResult<NativeGeneration> {
         let prompt = match prompt {
             Either::A(text) => PromptInput::Text(text),
@@ -240,6 +241,26 @@ impl NativeModel {
             deferred.resolve(as_value(ranking.map(NativeRanking::from)));
         });
         Ok(promise)
+    }
+
+    /// Makes it ready to compute how well the model foretells a text.
+    #[napi(catch_unwind)]
+    pub fn perplexity(
+        &self,
+        env: &Env,
+        text: String,
+        context_size: Option<f64>,
+        on_progress: Option<Function<'_, f64, UnknownReturnValue>>,
+    ) -> napi::Result<NativeTask> {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let mut hooks = Hooks { cancelled: Arc::clone(&cancelled), ..Hooks::default() };
+        if let Some(on_progress) = on_progress {
+            hooks.progress = progress_of(&on_progress)?;
+        }
+        let (model, options) = (self.model.clone(), PerplexityOptions { context_size });
+        NativeTask::new(env, cancelled, move |done| {
+            on_a_thread("rkllmjs-perplexity", done, move || model.perplexity(&text, &options, &hooks));
+        })
     }
 
     /// Loads an adapter under a name.

@@ -111,7 +111,12 @@ pub(crate) fn progress_of(
     }))
 }
 
-fn on_a_thread(name: &str, done: Done, work: impl FnOnce() -> Result<Value, Error> + Send + 'static) {
+/// Runs `work` on a thread of its own, and tells `done` how it ended.
+pub(crate) fn on_a_thread(
+    name: &str,
+    done: Done,
+    work: impl FnOnce() -> Result<Value, Error> + Send + 'static,
+) {
     // Where the system gives no thread, what was to run is gone with its closure, and `done` must be heard.
     let done = Arc::new(std::sync::Mutex::new(Some(done)));
     let finish = move |done: &std::sync::Mutex<Option<Done>>, result| {

@@ -22,13 +22,15 @@ import { toNativeChatOptions } from './native-chat-options.js'
 import { unwrap } from './native-error.js'
 import { toNativeGenerateOptions } from './native-generate-options.js'
 import { toNativeMessages } from './native-messages.js'
-import type { NativeError, NativeGenerateOptions, NativeGeneration, NativeModel, NativeReady } from './native.js'
+import type { NativeError, NativeGenerateOptions, NativeGeneration, NativeModel, NativeReady, NativeTask } from './native.js'
 import * as table from './options.js'
 import { toPath } from './path.js'
 import type { FilePath } from './path.js'
 import { toDocuments } from './rerank.js'
 import type { RerankOptions, RerankResult } from './rerank.js'
 import type { ChatResult, GenerateResult } from './result.js'
+import { runTask } from './run-task.js'
+import type { StopTask } from './run-task.js'
 import type { OnToken } from './token-callback.js'
 import type { TokenizeOptions } from './tokenize-options.js'
 import { toTokens } from './tokens.js'
@@ -277,6 +279,18 @@ export abstract class Model implements AsyncDisposable {
   /** The tools of conversations that bring none of their own. @internal */
   protected get defaultTools(): readonly ToolDefinition[] | undefined {
     return undefined
+  }
+
+  /** The result of work on the open model that can be stopped. @internal */
+  async runTask<Result>(
+    signal: AbortSignal | undefined,
+    make: (nativeModel: NativeModel, stop: StopTask) => NativeTask,
+  ): Promise<Result> {
+    const nativeModel = this.opened()
+    const result = await runTask<Result>(signal, (stop) => make(nativeModel, stop))
+    // A model that nobody holds any more is collected, and closes in the middle of the work.
+    void this.#native
+    return result
   }
 
   /** A request that may start. @internal */

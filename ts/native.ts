@@ -230,6 +230,8 @@ export interface NativeModel {
   /** A `ModelInfo` as JSON. */
   info(): string
   stats(): ModelStats
+  /** A `PerplexityResult` as JSON. */
+  perplexity(text: string, contextSize: number | null, onProgress: ((fraction: number) => void) | null): NativeTask
   /** Resolves once running generations have ended. May be called again. */
   close(): Promise<null>
 }

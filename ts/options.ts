@@ -8,6 +8,7 @@ import type { EmbedOptions } from './embed.js'
 import type { GenerateOptions } from './generate-options.js'
 import type { LoadOptions } from './load-options.js'
 import type { LoadLoraOptions } from './lora.js'
+import type { PerplexityOptions } from './perplexity.js'
 import type { QuantizeOptions } from './quantize.js'
 import type { ClearCacheOptions, NpuOptions, RKLLMGenerateOptions } from './rkllm-options.js'
 import type { RerankOptions } from './rerank.js'
@@ -164,6 +165,12 @@ export const DIAGNOSE_OPTIONS = {
   models: rule.paths,
   libraryPath: rule.path,
 } as const satisfies RulesOf<DiagnoseOptions> & OptionTable
+
+export const PERPLEXITY_OPTIONS = {
+  contextSize: rule.number,
+  onProgress: rule.callback,
+  signal: rule.signal,
+} as const satisfies RulesOf<PerplexityOptions>
 
 export const QUANTIZE_OPTIONS = {
   type: rule.string,

@@ -1,5 +1,6 @@
 import { checkOptions } from './check-options.js'
 import { invalidRequest } from './error.js'
+import { Meter } from './meter.js'
 import { native } from './native.js'
 import type { NativeQuantizeOptions } from './native.js'
 import { QUANTIZE_OPTIONS } from './options.js'
@@ -86,36 +87,8 @@ export async function quantize(input: FilePath, output: FilePath, options: Quant
   if (threads !== undefined) nativeOptions.threads = threads
   const meter = onProgress === undefined ? undefined : new Meter(onProgress)
   const result = await runTask<QuantizeResult>(signal, (stop) => {
-    const onFraction = meter === undefined ? null : (fraction: number) => meter.tellOr(stop, fraction)
-    return native().quantize(source, target, nativeOptions, onFraction)
+    return native().quantize(source, target, nativeOptions, meter?.forTask(stop) ?? null)
   })
-  meter?.tell(1)
+  meter?.finish()
   return result
-}
-
-/** Passes on only what is more than before: calls may come in any order, and after the end. */
-class Meter {
-  readonly #listener: (fraction: number) => void
-  #most = -1
-
-  constructor(listener: (fraction: number) => void) {
-    this.#listener = listener
-  }
-
-  tell(fraction: number): void {
-    if (!(fraction > this.#most)) return
-    this.#most = fraction
-    this.#listener(fraction)
-  }
-
-  tellOr(stop: (reason: unknown) => void, fraction: number): void {
-    // The whole is told once the file has its name.
-    if (fraction >= 1) return
-    try {
-      this.tell(fraction)
-    } catch (error) {
-      this.#most = Infinity
-      stop(error)
-    }
-  }
 }

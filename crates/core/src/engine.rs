@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Adapters, Error, NativeCall, NativeInput, NativeReply, OptionSupport, Sampling, Token, TokenLogprob,
+    Adapters, Error, NativeCall, NativeInput, NativeReply, OptionSupport, Sampling, Scoring, Token,
+    TokenLogprob,
 };
 
 /// Names a sequence between scheduler and engine. Never reused while a model lives.
@@ -234,6 +235,20 @@ pub trait Engine: Send {
         let _ = inputs;
         Err(Error::new(crate::ErrorCode::Unsupported, "this engine makes no embeddings"))
     }
+
+    /// The natural logarithms of the probabilities of `piece.targets`. What the pieces of a window need is
+    /// kept from one to the next, apart from the sequences of answers.
+    ///
+    /// # Errors
+    ///
+    /// `unsupported` if the engine shows no probabilities.
+    fn score(&mut self, piece: Scoring<'_>) -> Result<Vec<f32>, Error> {
+        let _ = piece;
+        Err(Error::new(crate::ErrorCode::Unsupported, "this engine shows no probabilities of given tokens"))
+    }
+
+    /// Frees what [`score`](Self::score) has kept.
+    fn end_scoring(&mut self) {}
 
     /// Does what only engines with caches and templates of their own can do.
     ///

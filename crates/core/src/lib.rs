@@ -25,6 +25,7 @@ mod prefixes;
 mod request;
 mod sampling;
 mod scheduler;
+mod scoring;
 mod sequence;
 mod stats;
 mod stop;
@@ -50,5 +51,6 @@ pub use options::{GenerateOptions, OPTIONS, OptionFact, SAMPLER_NAMES, check_gra
 pub use part::{FinishReason, Part, Timings, Usage};
 pub use request::{Adapters, Request, StopRules};
 pub use sampling::{SamplerKind, Sampling};
+pub use scoring::{SCORED_TOKENS_MAX, Scoring};
 pub use stats::Stats;
 pub use tokenizer::{FillTokens, Special, SpecialToken, Token, Tokenizer};

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use rkllmjs_core::{AbortSwitch, Engine, Error, ErrorCode};
+use rkllmjs_core::{AbortSwitch, Engine, Error, ErrorCode, Scoring};
 use serde::de::DeserializeOwned;
 
 use crate::parent::LogLine;
@@ -200,6 +200,14 @@ fn obey(engine: &mut dyn Engine, message: ToChild<'_>) -> Result<Option<FromChil
         }
         ToChild::Flush => Ok(Some(FromChild::Done)),
         ToChild::Embed(inputs) => engine.embed(&inputs).map(|vectors| Some(FromChild::Vectors(vectors))),
+        ToChild::Score { window, start, tokens, targets } => {
+            let piece = Scoring { window, start, tokens: &tokens, targets: &targets };
+            engine.score(piece).map(|scores| Some(FromChild::Scores(scores)))
+        }
+        ToChild::EndScoring => {
+            engine.end_scoring();
+            Ok(None)
+        }
         ToChild::Native(call) => {
             engine.native(call.into_owned()).map(|reply| Some(FromChild::Replied(reply)))
         }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use llama_cpp_sys_2 as sys;
 use rkllmjs_core::{
     AbortSwitch, Adapters, Batch, Engine, Error, ErrorCode, Limits, Opening, OptionSupport, Run, Sampled,
-    SequenceId, Sink, Special, StepOutcome, Token, TokenLogprob, Tokenizer,
+    Scoring, SequenceId, Sink, Special, StepOutcome, Token, TokenLogprob, Tokenizer,
 };
 
 use crate::adapter::Adapter;
@@ -18,6 +18,7 @@ use crate::governor::{Governor, Step};
 use crate::holders::Holders;
 use crate::logprobs::token_logprob;
 use crate::sampler::SequenceSampler;
+use crate::scorer::Scorer;
 use crate::threads::processor_time;
 use crate::{LogSink, Model, Pooling, log};
 
@@ -96,6 +97,7 @@ pub struct LlamaEngine {
     // Dropped in this order: contexts before the adapters they may point to.
     context: Option<Context>,
     embedder: Option<Embedder>,
+    scorer: Option<Scorer>,
     adapters: BTreeMap<String, Adapter>,
     active_adapters: Adapters,
     /// Goes up whenever one is unloaded: its name may stand for another afterwards.
@@ -177,6 +179,7 @@ impl LlamaEngine {
             limits,
             context,
             embedder: None,
+            scorer: None,
             adapters: BTreeMap::new(),
             active_adapters: Adapters::new(),
             adapters_age: 0,
@@ -437,6 +440,24 @@ impl Engine for LlamaEngine {
             )?);
         }
         self.embedder.as_mut().map_or_else(|| Ok(Vec::new()), |embedder| embedder.embed(inputs))
+    }
+
+    fn score(&mut self, piece: Scoring<'_>) -> Result<Vec<f32>, Error> {
+        self.log_from_this_thread();
+        self.context()?;
+        self.switch.reset();
+        let fits = self.scorer.as_ref().is_some_and(|scorer| scorer.window() >= piece.window);
+        if !fits {
+            // The old one first: two would take their memory at the same time.
+            self.scorer = None;
+            let (window, threads) = (piece.window, self.options.threads_batch);
+            self.scorer = Some(Scorer::new(&self.model, window, threads, self.switch.flag())?);
+        }
+        self.scorer.as_mut().map_or_else(|| Ok(Vec::new()), |scorer| scorer.score(piece))
+    }
+
+    fn end_scoring(&mut self) {
+        self.scorer = None;
     }
 
     fn load_adapter(&mut self, name: &str, path: &Path, _: f32) -> Result<(), Error> {

@@ -19,6 +19,7 @@ mod model;
 mod quantize;
 mod random;
 mod sampler;
+mod scorer;
 mod session;
 mod threads;
 

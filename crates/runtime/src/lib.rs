@@ -15,6 +15,7 @@ mod load;
 mod machine;
 mod model;
 mod npu_status;
+mod perplexity;
 mod plan;
 mod prepare;
 mod reading;
@@ -32,6 +33,7 @@ pub use load::{
 pub use machine::{Machine, machine};
 pub use model::{Model, PromptInput};
 pub use npu_status::npu_status;
+pub use perplexity::PerplexityOptions;
 pub use quantize::{QuantizeOptions, quantize};
 pub use registry::{shutdown, wait_for_loads};
 pub use rerank::{Ranking, RerankInput};

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -105,6 +106,8 @@ struct Inner {
     parts: Parts,
     parsed_template: OnceLock<Result<ChatTemplate, Error>>,
     desk: Desk,
+    /// Whether a text is being scored.
+    scoring: AtomicBool,
     /// By name, and whether they can be used yet.
     adapters: Mutex<BTreeMap<String, bool>>,
 }
@@ -145,6 +148,7 @@ impl Model {
             parsed_template: OnceLock::new(),
             desk: Desk::default(),
             adapters: Mutex::default(),
+            scoring: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -556,6 +560,15 @@ impl Model {
     /// A look at the work going on.
     pub fn stats(&self) -> Stats {
         self.inner.parts.handle.stats()
+    }
+
+    pub(crate) fn handle(&self) -> &ModelHandle {
+        &self.inner.parts.handle
+    }
+
+    /// Set while a text is being scored.
+    pub(crate) fn scoring(&self) -> &AtomicBool {
+        &self.inner.scoring
     }
 
     /// Ends everything: running answers end `cancelled`. Returns at once; may be called twice.

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{ErrorKind as Io, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use rkllmjs_core::{Detail, Error, ErrorCode};
 use rkllmjs_gguf as gguf;
@@ -139,7 +139,7 @@ fn progress_log(source: &gguf::File, hooks: &Hooks) -> LogSink {
     let sizes: HashMap<Box<str>, u64> =
         source.tensors.iter().map(|tensor| (tensor.name.clone(), tensor.bytes)).collect();
     let total: u64 = sizes.values().fold(0, |sum: u64, &bytes| sum.saturating_add(bytes)).max(1);
-    let done = std::sync::atomic::AtomicU64::new(0);
+    let done = AtomicU64::new(0);
     let progress = Arc::clone(&hooks.progress);
     let log = hooks.log.clone();
     Arc::new(move |level: LogLevel, line: &str| {

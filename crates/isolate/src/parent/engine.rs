@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rkllmjs_core::{
-    AbortSwitch, Batch, Engine, Error, ErrorCode, Limits, NativeCall, NativeReply, Opening, Run, SequenceId,
-    Sink, StepOutcome, Token,
+    AbortSwitch, Batch, Engine, Error, ErrorCode, Limits, NativeCall, NativeReply, Opening, Run, Scoring,
+    SequenceId, Sink, StepOutcome, Token,
 };
 use serde::Serialize;
 
@@ -251,6 +251,20 @@ impl Engine for IsolatedEngine {
             FromChild::Vectors(vectors) => Ok(vectors),
             other => Err(unexpected(&other)),
         }
+    }
+
+    fn score(&mut self, piece: Scoring<'_>) -> Result<Vec<f32>, Error> {
+        self.switch.reset();
+        let Scoring { window, start, tokens, targets } = piece;
+        let message = ToChild::Score { window, start, tokens: tokens.into(), targets: targets.into() };
+        match self.ask_living(&message)? {
+            FromChild::Scores(scores) => Ok(scores),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    fn end_scoring(&mut self) {
+        self.tell(&ToChild::EndScoring);
     }
 
     fn native(&mut self, call: NativeCall) -> Result<NativeReply, Error> {

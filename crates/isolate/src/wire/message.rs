@@ -31,6 +31,14 @@ pub(crate) enum ToChild<'a> {
     /// Answered once everything before it is done.
     Flush,
     Embed(Cow<'a, [Vec<Token>]>),
+    Score {
+        window: u32,
+        start: u32,
+        tokens: Cow<'a, [Token]>,
+        targets: Cow<'a, [Token]>,
+    },
+    /// Not answered.
+    EndScoring,
     Native(Cow<'a, NativeCall>),
     LoadAdapter {
         name: Cow<'a, str>,
@@ -66,6 +74,7 @@ pub(crate) enum FromChild {
         outcome: StepOutcome,
     },
     Vectors(Vec<Vec<f32>>),
+    Scores(Vec<f32>),
     Replied(NativeReply),
     Shared(bool),
     Unloaded(bool),
