@@ -115,7 +115,7 @@ export interface RefusedLibrary {
 
 /** Something that models can run on. */
 export interface DiagnosedDevice {
-  readonly kind: 'cpu' | 'npu'
+  readonly kind: 'cpu' | 'gpu' | 'npu'
   readonly name: string | null
   /** What runs models on it. */
   readonly engine: string

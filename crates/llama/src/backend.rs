@@ -2,6 +2,7 @@ use std::ffi::CStr;
 use std::sync::OnceLock;
 
 use llama_cpp_2::llama_backend::LlamaBackend;
+use llama_cpp_2::{LlamaBackendDevice, LlamaBackendDeviceType};
 use llama_cpp_sys_2 as sys;
 use rkllmjs_core::{Error, ErrorCode};
 
@@ -45,6 +46,42 @@ fn make_statics() {
     };
     // SAFETY: it takes the device it was looked up for.
     let _ = unsafe { extra_buffers(device) };
+}
+
+/// A GPU that llama.cpp can compute on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gpu {
+    /// What it is called.
+    pub name: String,
+    /// What computes on it, such as `CUDA`.
+    pub backend: String,
+    /// Bytes of its memory.
+    pub memory_total: u64,
+    /// Bytes of it that are free.
+    pub memory_free: u64,
+}
+
+/// The GPUs that this build can use; none in a build for the CPU alone, where nothing is started to look.
+pub fn gpus() -> Vec<Gpu> {
+    if !cfg!(any(feature = "cuda", feature = "metal", feature = "vulkan")) || backend().is_err() {
+        return Vec::new();
+    }
+    let is_gpu = |device: &LlamaBackendDevice| {
+        matches!(device.device_type, LlamaBackendDeviceType::Gpu | LlamaBackendDeviceType::IntegratedGpu)
+    };
+    let devices = llama_cpp_2::list_llama_ggml_backend_devices();
+    let described = |device: LlamaBackendDevice| Gpu {
+        name: device.description,
+        backend: device.backend,
+        memory_total: device.memory_total as u64,
+        memory_free: device.memory_free as u64,
+    };
+    devices.into_iter().filter(is_gpu).map(described).collect()
+}
+
+/// Whether there is a GPU that this build can use.
+pub fn has_gpu() -> bool {
+    !gpus().is_empty()
 }
 
 /// Starts llama.cpp's process-wide state, if it is not there yet.

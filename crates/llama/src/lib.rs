@@ -23,7 +23,7 @@ mod scorer;
 mod session;
 mod threads;
 
-pub use backend::{at_exit, release_memory, start, system_info};
+pub use backend::{Gpu, at_exit, gpus, has_gpu, release_memory, start, system_info};
 pub use context::KvType;
 pub use embedding::Pooling;
 pub use engine::{EngineOptions, LlamaEngine, kept_prefixes};

@@ -105,6 +105,16 @@ impl Here {
             "reason": null,
             "threads": self.machine.threads,
         })];
+        devices.extend(rkllmjs_llama::gpus().into_iter().map(|gpu| {
+            json!({
+                "kind": "gpu",
+                "name": gpu.name,
+                "engine": "llama.cpp",
+                "usable": true,
+                "reason": null,
+                "threads": null,
+            })
+        }));
         if let Some(name) = self.npu.name() {
             let obstacle = self.npu_obstacles().into_iter().find(Problem::is_error);
             devices.push(json!({

@@ -143,13 +143,19 @@ fn refuse_npu_options(options: &LoadOptions) -> Result<(), Error> {
     }
 }
 
+/// More layers than any model has.
+const ALL_LAYERS: u32 = 4096;
+
 fn gpu_layers(value: Option<f64>) -> Result<u32, Error> {
     match value {
-        None => Ok(0),
-        // Auto: this build computes on the CPU alone.
-        Some(-1.0 | 0.0) => Ok(0),
-        Some(n) if n.fract() == 0.0 && n > 0.0 && n <= 4096.0 => {
-            Err(Error::unsupported("gpu_layers", "must be 0 or 'auto': this build has no GPU support"))
+        // Auto.
+        None | Some(-1.0) => Ok(if llama::has_gpu() { ALL_LAYERS } else { 0 }),
+        Some(0.0) => Ok(0),
+        Some(n) if n.fract() == 0.0 && n > 0.0 && n <= f64::from(ALL_LAYERS) => {
+            if llama::has_gpu() {
+                return Ok(n as u32);
+            }
+            Err(Error::unsupported("gpu_layers", NO_GPU))
         }
         Some(n) => Err(Error::option(
             "gpu_layers",
@@ -157,6 +163,12 @@ fn gpu_layers(value: Option<f64>) -> Result<u32, Error> {
         )),
     }
 }
+
+const NO_GPU: &str = if cfg!(any(feature = "cuda", feature = "metal", feature = "vulkan")) {
+    "must be 0 or 'auto': there is no GPU that this build can use"
+} else {
+    "must be 0 or 'auto': this build computes on the CPU alone"
+};
 
 fn pooling(name: Option<&str>) -> Result<Pooling, Error> {
     match name {
