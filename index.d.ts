@@ -193,6 +193,7 @@ export interface NativeLoadOptions {
   chatTemplate?: string
   embedding?: boolean
   pooling?: string
+  contextOverflow?: string
   engine?: string
   isolate?: boolean
   /** What a child process runs that is to hold the engine. */

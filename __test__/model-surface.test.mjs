@@ -347,7 +347,7 @@ describe('loading', () => {
     assert.equal(await loading, model)
     assert.equal(state.path, 'a.gguf')
     const { npu, engineProgram, ...plain } = state.options
-    assert.deepEqual(plain, { contextSize: 512, mmap: false, isolate: false, gpuLayers: -1 })
+    assert.deepEqual(plain, { contextSize: 512, mmap: false, isolate: false, contextOverflow: 'error', gpuLayers: -1 })
     assert.equal(engineProgram.program, process.execPath)
     assert.deepEqual(Object.keys(npu), ['addonFolder'])
     assert.deepEqual([state.onProgress, state.onLog], [null, null])
@@ -372,7 +372,7 @@ describe('loading', () => {
       [{ draftModel: 'x' }, 'unsupported: draftModel is not supported by this version'],
       [{ mmproj: 'x' }, 'unsupported: mmproj is not supported by this version'],
       [{ isolate: 1 }, 'invalid-request: isolate must be a boolean, got a number'],
-      [{ contextOverflow: 'shift' }, 'unsupported: contextOverflow is not supported by this version except "error"'],
+      [{ contextOverflow: 'truncate' }, 'unsupported: contextOverflow is not supported by this version except "error" or "shift"'],
     ]
     for (const [options, message] of refused) assert.equal(await failure(() => load('a', options)), message)
   })

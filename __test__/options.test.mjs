@@ -330,7 +330,7 @@ describe('what this version does not do', () => {
   for (const [name, value] of [
     ['draftModel', 'x.gguf'],
     ['mmproj', 'x.gguf'],
-    ['contextOverflow', 'shift'],
+    ['contextOverflow', 'truncate'],
     ['gpuLayers', 5],
   ]) {
     test(`${name} is refused as unsupported by a load`, async () => {

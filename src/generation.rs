@@ -144,11 +144,15 @@ fn set_message(choice: &mut Value, message: AnswerMessage) {
 }
 
 fn usage_value(usage: Usage) -> Value {
-    json!({
+    let mut value = json!({
         "promptTokens": usage.prompt_tokens,
         "completionTokens": usage.completion_tokens,
         "cachedTokens": usage.cached_tokens,
-    })
+    });
+    if usage.dropped_tokens > 0 {
+        set(&mut value, "droppedTokens", usage.dropped_tokens.into());
+    }
+    value
 }
 
 fn timings_value(timings: Timings, usage: Usage) -> Value {

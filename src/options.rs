@@ -24,6 +24,7 @@ pub struct NativeLoadOptions {
     pub chat_template: Option<String>,
     pub embedding: Option<bool>,
     pub pooling: Option<String>,
+    pub context_overflow: Option<String>,
     pub engine: Option<String>,
     pub isolate: Option<bool>,
     /// What a child process runs that is to hold the engine.
@@ -57,6 +58,7 @@ impl From<NativeLoadOptions> for LoadOptions {
             chat_template: o.chat_template,
             embedding: o.embedding,
             pooling: o.pooling,
+            context_overflow: o.context_overflow,
             engine: o.engine,
             isolate: o.isolate,
             engine_program: o

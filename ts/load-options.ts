@@ -79,11 +79,13 @@ export interface LoadOptions extends NpuOptions {
    */
   readonly pooling?: Pooling | undefined
   /**
-   * What happens to a request that does not fit the context: it fails with `context-exceeded`.
+   * What happens to an answer that fills the context: with `'error'` it ends there, with `'shift'` an answer
+   * with `maxTokens` goes on, and the oldest half of what follows the system's messages is dropped. A prompt
+   * that does not fit fails with `context-exceeded` either way.
    *
    * @defaultValue 'error'
    */
-  readonly contextOverflow?: 'error' | undefined
+  readonly contextOverflow?: 'error' | 'shift' | undefined
   /**
    * Runs the engine in a child process, so that whatever happens in it, this one lives: the requests it was
    * computing fail with `engine-failed`, and the next one starts it again. Costs some 40 MB and a tenth of

@@ -28,6 +28,7 @@ export interface NativeLoadOptions {
   chatTemplate?: string
   embedding?: boolean
   pooling?: string
+  contextOverflow?: string
   /** The engine the caller is ready for: `llama` or `rkllm`. */
   engine?: string
   isolate?: boolean

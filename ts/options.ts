@@ -103,6 +103,7 @@ export const PLAIN_LOAD_OPTIONS = {
   chatTemplate: rule.string,
   embedding: rule.boolean,
   pooling: rule.string,
+  contextOverflow: rule.only(['error', 'shift']),
   isolate: rule.boolean,
 } as const satisfies Partial<RulesOf<LoadOptions>>
 
@@ -138,7 +139,6 @@ export const LOAD_OPTIONS = {
   ...PLAIN_LOAD_OPTIONS,
   ...NPU_OPTIONS,
   gpuLayers: rule.layers,
-  contextOverflow: rule.only(['error']),
   onProgress: rule.callback,
   onLog: rule.callback,
   signal: rule.signal,

@@ -14,6 +14,11 @@ export interface Usage {
   readonly completionTokens: number
   /** Tokens of the prompt that were found in the cache instead of being computed. */
   readonly cachedTokens: number
+  /**
+   * Tokens of prompt and answers that were dropped so that an answer could go on in a full context; absent
+   * where none were. Only models loaded with `contextOverflow: 'shift'` drop any.
+   */
+  readonly droppedTokens?: number
 }
 
 /** Where the time of a request went. */

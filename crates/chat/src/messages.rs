@@ -48,6 +48,15 @@ impl Messages {
         &self.0
     }
 
+    /// The messages of the system that the conversation begins with, if it begins with any.
+    pub fn system_part(&self) -> Option<Self> {
+        let is_system = |message: &&Value| {
+            matches!(message.get("role").and_then(Value::as_str), Some("system" | "developer"))
+        };
+        let part: Vec<Value> = self.0.iter().take_while(is_system).cloned().collect();
+        (!part.is_empty()).then_some(Self(part))
+    }
+
     /// The text of a conversation that is a single turn of the user, for engines whose own template takes no
     /// more than that.
     pub fn only_user_text(&self) -> Option<String> {

@@ -219,6 +219,18 @@ pub trait Engine: Send {
         false
     }
 
+    /// Whether [`shift`](Self::shift) works.
+    fn can_shift(&self) -> bool {
+        false
+    }
+
+    /// Removes `count` computed tokens of a sequence from its place `from` on, and moves those after them down.
+    /// False if that is impossible; the sequence must then not be used again.
+    fn shift(&mut self, sequence: SequenceId, from: u32, count: u32) -> bool {
+        let _ = (sequence, from, count);
+        false
+    }
+
     /// Frees the cache of a sequence but keeps how it samples, so that it can be computed again
     /// from its first token.
     fn park(&mut self, sequence: SequenceId);

@@ -6,8 +6,8 @@ use crate::delivery::Delivery;
 use crate::inbox::{Arrival, Inbox, Ticket};
 use crate::worker::{Worker, closed};
 use crate::{
-    AbortSwitch, Clock, Engine, Error, ErrorCode, Generation, Limits, Outcome, Request, Stats, SystemClock,
-    Timings, Usage,
+    AbortSwitch, Clock, Engine, Error, ErrorCode, Generation, Limits, Outcome, Overflow, Request, Stats,
+    SystemClock, Timings, Usage,
 };
 
 /// What the outside and the engine's thread share.
@@ -55,11 +55,13 @@ pub struct ModelSettings {
     pub name: String,
     /// Most answers that may wait while every sequence is taken.
     pub queue: u32,
+    /// What happens to an answer that fills the context.
+    pub overflow: Overflow,
 }
 
 impl Default for ModelSettings {
     fn default() -> Self {
-        Self { name: "rkllmjs-engine".to_owned(), queue: 256 }
+        Self { name: "rkllmjs-engine".to_owned(), queue: 256, overflow: Overflow::default() }
     }
 }
 
@@ -126,7 +128,7 @@ impl ModelHandle {
             stats: Mutex::new(Stats { sequences: limits.sequences, cells: limits.cells, ..Stats::default() }),
         });
         let ended = Arc::new(Ended::default());
-        let worker = Worker::new(engine, Arc::clone(&control), Arc::clone(&clock));
+        let worker = Worker::new(engine, settings.overflow, Arc::clone(&control), Arc::clone(&clock));
         let at_end = Arc::clone(&ended);
         std::thread::Builder::new()
             .name(settings.name)

@@ -285,6 +285,7 @@ impl GenerateOptions {
             adapters: self.adapters()?,
             cache_prompt: self.cache_prompt.unwrap_or(true),
             tenant: self.tenant.as_deref().map(checked_tenant).transpose()?,
+            keep: 0,
         })
     }
 

@@ -36,6 +36,8 @@ pub struct Usage {
     pub completion_tokens: u64,
     /// Tokens of the prompt that were found in the cache instead of being computed.
     pub cached_tokens: u64,
+    /// Tokens of prompt and answers that were dropped so that an answer could go on in a full context.
+    pub dropped_tokens: u64,
 }
 
 /// Where the time of a request went.

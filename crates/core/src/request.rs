@@ -51,4 +51,6 @@ pub struct Request {
     pub cache_prompt: bool,
     /// Whose it is: nothing is shared between tenants.
     pub tenant: Option<String>,
+    /// Tokens at the start of the prompt that stay when an answer drops others to go on.
+    pub keep: u32,
 }

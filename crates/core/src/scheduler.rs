@@ -7,7 +7,7 @@ use crate::inbox::{Arrival, Ticket};
 use crate::prefixes::Prefixes;
 use crate::sequence::Sequence;
 use crate::{
-    Batch, Engine, Error, ErrorCode, FinishReason, Limits, Opening, Outcome, Part, Request, Run, Sampled,
+    Batch, Engine, Error, ErrorCode, FinishReason, Limits, Opening, Outcome, Overflow, Part, Request, Run, Sampled,
     SequenceId, Timings, Usage,
 };
 
@@ -20,6 +20,7 @@ struct Answer {
     admitted_at: Option<Instant>,
     first_token_at: Option<Instant>,
     completion_tokens: u64,
+    dropped_tokens: u64,
     /// Tokens of the prompt and how many of them were cached, where the engine counts them.
     read: Option<(u32, u32)>,
     /// Tokens of the prompt that the first choice did not compute.
@@ -50,6 +51,7 @@ impl Answer {
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     limits: Limits,
+    overflow: Overflow,
     waiting: BTreeMap<(i64, SequenceId), Sequence>,
     running: Vec<Sequence>,
     parked: Vec<Sequence>,
@@ -88,10 +90,15 @@ impl Plan {
 }
 
 impl Scheduler {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(mut limits: Limits, overflow: Overflow) -> Self {
+        if overflow == Overflow::Shift {
+            // Shared cells have one position each: moving those of one sequence would move another's.
+            (limits.shares, limits.kept) = (false, 0);
+        }
         Self {
             prefixes: Prefixes::new(&limits),
             limits,
+            overflow,
             waiting: BTreeMap::new(),
             running: Vec::new(),
             parked: Vec::new(),
@@ -151,6 +158,7 @@ impl Scheduler {
             admitted_at: None,
             first_token_at: None,
             completion_tokens: 0,
+            dropped_tokens: 0,
             read: None,
             spared_tokens: 0,
             choices_left: request.choices,
@@ -360,8 +368,9 @@ impl Scheduler {
     }
 
     fn accept(&mut self, id: SequenceId, sampled: Sampled<'_>, now: Instant, engine: &mut dyn Engine) {
-        let context = self.limits.context;
+        let (overflow, limit) = (self.overflow, self.limits.context);
         let Some(sequence) = self.find(id) else { return };
+        let context = if sequence.shifts(overflow) { u32::MAX } else { limit };
         let before = sequence.completion_tokens();
         let (parts, finish) = sequence.accept(sampled, context);
         let made = (sequence.completion_tokens() - before) as u64;
@@ -392,7 +401,7 @@ impl Scheduler {
                 self.news.push(Arc::clone(&answer.delivery));
             }
         }
-        let Some(reason) = finish else { return };
+        let Some(reason) = finish else { return self.make_room(id, now, engine) };
         answer.delivery.end_choice(index, reason);
         answer.choices_left -= 1;
         answer.ticket.give_one_back();
@@ -403,6 +412,24 @@ impl Scheduler {
         engine.release(id);
         if done {
             self.end_answer(answer_id, None, now, engine);
+        }
+    }
+
+    /// Drops tokens of a sequence that has filled the context and is to go on.
+    fn make_room(&mut self, id: SequenceId, now: Instant, engine: &mut dyn Engine) {
+        let (overflow, context) = (self.overflow, self.limits.context);
+        let Some(sequence) = self.find(id).filter(|sequence| sequence.shifts(overflow)) else { return };
+        let Some((from, count)) = sequence.to_drop(context) else { return };
+        let answer = sequence.answer;
+        if engine.shift(id, from, count) {
+            sequence.drop_tokens(from, count);
+            if let Some(answer) = self.answers.get_mut(&answer) {
+                answer.dropped_tokens += u64::from(count);
+            }
+        } else {
+            let error =
+                Error::new(ErrorCode::EngineFailed, "the engine could not drop tokens of a full context");
+            self.end_answer(answer, Some(error), now, engine);
         }
     }
 
@@ -571,6 +598,7 @@ fn outcome(answer: &Answer, error: Option<Error>, now: Instant) -> Outcome {
             prompt_tokens: prompt,
             completion_tokens: answer.completion_tokens,
             cached_tokens: cached,
+            dropped_tokens: answer.dropped_tokens,
         },
         timings: Timings {
             queue: admitted.duration_since(answer.called_at),

@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use crate::kept_prefixes::Scope;
 use crate::token_stream::TokenStream;
-use crate::{FinishReason, Part, Request, Run, Sampled, SequenceId, Token};
+use crate::{FinishReason, Overflow, Part, Request, Run, Sampled, SequenceId, Token};
 
 /// A sequence that lets another compute what both need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +24,10 @@ pub(crate) struct Sequence {
     pub(crate) request: Arc<Request>,
     /// With whom it shares cache, if it does.
     pub(crate) scope: Option<Scope>,
-    /// Prompt and completion.
+    /// Prompt and completion, without what was dropped.
     tokens: Vec<Token>,
+    /// Tokens that were dropped from the middle of `tokens` to make room.
+    dropped: usize,
     /// How many of `tokens` are in the cache.
     pub(crate) computed: usize,
     /// How many of those others computed that ran at the time.
@@ -54,6 +56,7 @@ impl Sequence {
             answer,
             index,
             tokens: request.prompt.clone(),
+            dropped: 0,
             computed: 0,
             shared: 0,
             spared: 0,
@@ -109,7 +112,7 @@ impl Sequence {
     }
 
     pub(crate) fn completion_tokens(&self) -> usize {
-        self.tokens.len() - self.request.prompt.len()
+        self.tokens.len() + self.dropped - self.request.prompt.len()
     }
 
     /// Whether its next run is a single new token of the answer.
@@ -158,8 +161,76 @@ impl Sequence {
         (parts, None)
     }
 
+    /// Whether it goes on in a full context. Without a number of tokens to end at it might do so for ever.
+    pub(crate) fn shifts(&self, overflow: Overflow) -> bool {
+        overflow == Overflow::Shift && self.request.max_tokens.is_some()
+    }
+
+    /// In a full context, what is to be dropped: from which place, and how many tokens.
+    pub(crate) fn to_drop(&self, context: u32) -> Option<(u32, u32)> {
+        if self.tokens.len() < context as usize {
+            return None;
+        }
+        let keep = self.request.keep.min(context / 2);
+        Some((keep, ((context - keep) / 2).max(1)))
+    }
+
+    /// Forgets what the engine has dropped.
+    pub(crate) fn drop_tokens(&mut self, from: u32, count: u32) {
+        let (from, count) = (from as usize, count as usize);
+        self.tokens.drain(from..(from + count).min(self.tokens.len()));
+        self.computed -= count.min(self.computed);
+        self.dropped += count;
+    }
+
     /// What its stream still holds back.
     pub(crate) fn flush(&mut self) -> Option<Part> {
         self.stream.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{GenerateOptions, OptionSupport};
+
+    /// A sequence of `length` tokens, all computed but the last.
+    fn full(length: u32, keep: u32) -> Sequence {
+        let built = GenerateOptions::default().build(&OptionSupport::default(), 1000, 0).unwrap();
+        let request = Request { prompt: (0..length).collect(), keep, max_tokens: Some(100), ..built };
+        let mut sequence = Sequence::new(SequenceId(1), 1, 0, Arc::new(request));
+        sequence.computed = length as usize - 1;
+        sequence
+    }
+
+    #[test]
+    fn half_of_what_is_not_kept_leaves_a_full_context() {
+        let mut sequence = full(16, 4);
+        assert_eq!(sequence.to_drop(17), None);
+        assert_eq!(sequence.to_drop(16), Some((4, 6)));
+        sequence.drop_tokens(4, 6);
+        assert_eq!(sequence.tokens, [0, 1, 2, 3, 10, 11, 12, 13, 14, 15]);
+        assert_eq!((sequence.computed, sequence.pending(), sequence.completion_tokens()), (9, 1, 0));
+        assert_eq!(sequence.to_drop(16), None);
+    }
+
+    #[test]
+    fn a_request_that_keeps_all_keeps_half_and_the_smallest_context_has_room_again() {
+        assert_eq!(full(16, 99).to_drop(16), Some((8, 4)));
+        for keep in 0..9 {
+            let mut sequence = full(8, keep);
+            let (from, count) = sequence.to_drop(8).unwrap();
+            assert!((from + count) as usize <= sequence.computed);
+            sequence.drop_tokens(from, count);
+            assert_eq!((sequence.pending(), sequence.to_drop(8)), (1, None));
+        }
+    }
+
+    #[test]
+    fn an_answer_without_an_end_does_not_shift() {
+        let mut sequence = full(8, 0);
+        assert!(sequence.shifts(Overflow::Shift) && !sequence.shifts(Overflow::End));
+        sequence.request = Arc::new(Request { max_tokens: None, ..(*sequence.request).clone() });
+        assert!(!sequence.shifts(Overflow::Shift));
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::gone::Gone;
 use crate::model_handle::Control;
 use crate::scheduler::{Event, Plan, Scheduler};
-use crate::{Clock, Engine, Error, ErrorCode, Sampled, SequenceId, Sink, Stats, StepOutcome};
+use crate::{Clock, Engine, Error, ErrorCode, Overflow, Sampled, SequenceId, Sink, Stats, StepOutcome};
 
 /// The loop of the one thread that calls an engine: schedule, step, settle.
 pub(crate) struct Worker {
@@ -49,8 +49,13 @@ impl Sink for Events {
 }
 
 impl Worker {
-    pub(crate) fn new(engine: Box<dyn Engine>, control: Arc<Control>, clock: Arc<dyn Clock>) -> Self {
-        let scheduler = Scheduler::new(engine.limits().clone());
+    pub(crate) fn new(
+        engine: Box<dyn Engine>,
+        overflow: Overflow,
+        control: Arc<Control>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let scheduler = Scheduler::new(engine.limits().clone(), overflow);
         Self {
             engine,
             scheduler,

@@ -219,6 +219,14 @@ impl Context {
         unsafe { ffi::rkllmjs_llama_share(self.raw(), source, target, from, to) == 1 }
     }
 
+    /// Whether [`cut`](Self::cut) works.
+    pub(crate) fn can_cut(&self) -> bool {
+        // SAFETY: the context is alive.
+        let memory = unsafe { sys::llama_get_memory(self.raw()) };
+        // SAFETY: the memory belongs to the context.
+        unsafe { sys::llama_memory_can_shift(memory) }
+    }
+
     /// Removes the positions from `from` to `to` and moves what follows down. False if the model cannot.
     pub(crate) fn cut(&mut self, slot: i32, from: u32, to: u32) -> bool {
         let (from, to) = (from.cast_signed(), to.cast_signed());

@@ -416,6 +416,15 @@ impl Engine for LlamaEngine {
         shared
     }
 
+    fn can_shift(&self) -> bool {
+        self.limits.rolls_back && self.context.as_ref().is_some_and(Context::can_cut)
+    }
+
+    fn shift(&mut self, sequence: SequenceId, from: u32, count: u32) -> bool {
+        let (Some(holder), Some(context)) = (self.holders.find(sequence), &mut self.context) else { return false };
+        context.cut(holder.slot, from, from + count)
+    }
+
     fn park(&mut self, sequence: SequenceId) {
         self.free(sequence);
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rkllmjs_chat::{AnswerFormat, ChatTemplate, Messages, RenderOptions};
 use rkllmjs_core::{
     Error, ErrorCode, GenerateOptions, ModelHandle, NativeCall, NativeContent, NativeInput, NativeReply,
-    OptionFact, Request, Special, Stats, Submission, Token, Tokenizer, check_grammar,
+    OptionFact, Overflow, Request, Special, Stats, Submission, Token, Tokenizer, check_grammar,
 };
 use serde_json::Value;
 
@@ -57,11 +57,13 @@ struct ReadPrompt {
     native: Option<NativeInput>,
     /// How to read the answer, if that is more than text.
     format: Option<AnswerFormat>,
+    /// Tokens at its start that stay whatever is dropped.
+    keep: u32,
 }
 
 impl From<Vec<Token>> for ReadPrompt {
     fn from(tokens: Vec<Token>) -> Self {
-        Self { tokens, native: None, format: None }
+        Self { tokens, native: None, format: None, keep: 0 }
     }
 }
 
@@ -84,6 +86,8 @@ pub(crate) struct Parts {
     pub(crate) template: Option<String>,
     /// Why the model cannot say yes or no to documents, if it cannot.
     pub(crate) rerank_refusal: Option<Error>,
+    /// What happens to an answer that fills the context.
+    pub(crate) overflow: Overflow,
     pub(crate) prepare: Prepare,
     pub(crate) path: PathBuf,
     pub(crate) info: Value,
@@ -261,7 +265,8 @@ impl Model {
         if submission.is_cancelled() {
             return submission.cancel();
         }
-        match self.read_prompt(prompt).and_then(|read| self.complete(request, read, reading)) {
+        let read = self.read_prompt(prompt).and_then(|read| self.with_kept(read, prompt));
+        match read.and_then(|read| self.complete(request, read, reading)) {
             Ok(request) => submission.start(request),
             Err(error) => submission.fail(error),
         }
@@ -274,6 +279,7 @@ impl Model {
         read: ReadPrompt,
         reading: Option<&Reading>,
     ) -> Result<Request, Error> {
+        request.keep = read.keep;
         request.prompt = read.tokens;
         request.native = read.native.map(Arc::new);
         let (Some(format), Some(reading)) = (read.format, reading) else { return Ok(request) };
@@ -321,6 +327,28 @@ impl Model {
                 Ok(ReadPrompt { native: Some(input.clone()), ..tokens.into() })
             }
         }
+    }
+
+    /// Counts what must stay when an answer drops tokens: the start token, or the part of the system.
+    fn with_kept(&self, read: ReadPrompt, prompt: &PromptInput) -> Result<ReadPrompt, Error> {
+        if self.inner.parts.overflow == Overflow::End {
+            return Ok(read);
+        }
+        let tokenizer = self.tokenizer()?;
+        let start = fill::start_token(tokenizer.as_ref())?;
+        let mut keep = u32::from(start.is_some() && read.tokens.first().copied() == start);
+        if let PromptInput::Messages(messages, options) = prompt
+            && let Some(system) = messages.system_part()
+        {
+            let options = RenderOptions { add_generation_prompt: false, ..options.clone() };
+            // Some templates want more than that; the start token then has to do.
+            let rendered = self.template()?.render(&system, &options);
+            let tokens = rendered.and_then(|rendered| rendered.tokenize(tokenizer.as_ref()));
+            let shared =
+                tokens.unwrap_or_default().iter().zip(&read.tokens).take_while(|(a, b)| a == b).count();
+            keep = keep.max(u32::try_from(shared).unwrap_or(u32::MAX));
+        }
+        Ok(ReadPrompt { keep, ..read })
     }
 
     fn is_vocabulary_in_engine(&self) -> bool {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use rkllmjs_core::{Engine, Error, ErrorCode, ModelHandle, ModelSettings, Tokenizer};
+use rkllmjs_core::{Engine, Error, ErrorCode, ModelHandle, ModelSettings, Overflow, Tokenizer};
 use rkllmjs_gguf as gguf;
 use rkllmjs_llama::{self as llama, EngineOptions, LlamaEngine, Pooling};
 
@@ -36,7 +36,8 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
     if hooks.cancelled.load(Ordering::SeqCst) {
         return Err(stopped());
     }
-    let settings = ModelSettings { queue: plan.queue, ..ModelSettings::default() };
+    let overflow = overflow(options.context_overflow.as_deref(), engine.as_ref(), isolated)?;
+    let settings = ModelSettings { queue: plan.queue, overflow, ..ModelSettings::default() };
     let handle = ModelHandle::start(engine, settings)?;
     registry::renew_at_exit();
     registry::add(&handle);
@@ -48,6 +49,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
         path: PathBuf::from(path),
         vocabulary: Mutex::new(Vocabulary::Known(tokenizer)),
         default_max_tokens: None,
+        overflow,
         check_adapter: file::check_adapter,
         rerank_refusal: rerank_refusal(options, &facts),
         template,
@@ -94,6 +96,24 @@ fn engine(
             log: hooks.log.clone(),
         },
     )
+}
+
+fn overflow(name: Option<&str>, engine: &dyn Engine, isolated: bool) -> Result<Overflow, Error> {
+    match name {
+        None | Some("error") => Ok(Overflow::End),
+        Some("shift") if engine.can_shift() => Ok(Overflow::Shift),
+        Some("shift") => {
+            let why = if isolated {
+                "in a process of its own"
+            } else {
+                "for this model, whose memory cannot drop tokens"
+            };
+            Err(Error::unsupported("context_overflow", format!("cannot be 'shift' {why}")))
+        }
+        Some(other) => {
+            Err(Error::option("context_overflow", format!("must be 'error' or 'shift', got {other:?}")))
+        }
+    }
 }
 
 fn only_reads(options: &LoadOptions, facts: &gguf::Facts<'_>) -> bool {

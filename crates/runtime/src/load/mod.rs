@@ -75,6 +75,7 @@ pub struct LoadOptions {
     /// Load for embeddings only: no cache for generation is made.
     pub embedding: Option<bool>,
     pub pooling: Option<String>,
+    pub context_overflow: Option<String>,
     /// The engine the caller is ready for, `llama` or `rkllm`; a file for the other is refused.
     pub engine: Option<String>,
     /// Run the engine in a child process; where nobody says, a model on an NPU does.

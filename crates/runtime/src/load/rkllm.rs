@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use rkllmjs_core::{Engine, Error, ModelHandle, ModelSettings, OptionFact, OptionSupport, Tokenizer};
+use rkllmjs_core::{
+    Engine, Error, ModelHandle, ModelSettings, OptionFact, OptionSupport, Overflow, Tokenizer,
+};
 use rkllmjs_hf_tokenizer::{self as hf, Companions, ModelFacts};
 use rkllmjs_llama::LogLevel;
 use rkllmjs_rkllm::library::{Library, Search, Version};
@@ -130,6 +132,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
         vocabulary: Mutex::new(tokenizer.map_or(Vocabulary::InEngine, Vocabulary::Known)),
         template,
         default_max_tokens,
+        overflow: Overflow::End,
         check_adapter,
         rerank_refusal: None,
         handle,
@@ -254,6 +257,7 @@ fn refuse_other_options(options: &LoadOptions) -> Result<(), Error> {
         ("mlock", options.mlock == Some(true)),
         ("kv_cache_type", options.kv_cache_type.is_some()),
         ("flash_attention", options.flash_attention.is_some()),
+        ("context_overflow", options.context_overflow.as_deref().is_some_and(|overflow| overflow != "error")),
         ("pooling", options.pooling.as_deref().is_some_and(|pooling| pooling != "last")),
     ];
     match given.iter().find(|(_, given)| *given) {
