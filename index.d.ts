@@ -66,6 +66,10 @@ export declare class NativeModel {
   loadLora(name: string, path: string, scale: number): Promise<NativeError | null>
   /** Unloads an adapter; whether it was there. */
   unloadLora(name: string): Promise<boolean | NativeError>
+  /** Loads a control vector under a name, for all layers or from the first to the last of two. */
+  loadControlVector(name: string, path: string, firstLayer?: number | undefined | null, lastLayer?: number | undefined | null): Promise<NativeError | null>
+  /** Unloads a control vector; whether it was there. */
+  unloadControlVector(name: string): Promise<boolean | NativeError>
   /** What the model is and how it runs, as JSON. */
   info(): string
   /** A look at the work going on. */
@@ -172,6 +176,10 @@ export interface NativeGenerateOptions {
   loraScales?: Array<number>
   cachePrompt?: boolean
   tenant?: string
+  /** Control vectors to run under, as many as `controlVectorScales`. */
+  controlVectorNames?: Array<string>
+  /** Their scales. */
+  controlVectorScales?: Array<number>
   /** What follows the answer; `generate` alone takes it. */
   suffix?: string
 }

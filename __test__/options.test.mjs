@@ -91,6 +91,8 @@ const GENERATE_OTHERS = {
   ],
   samplers: [...allBut(), ['topQ'], ['topK', 'topK'], [1], ['']],
   lora: [...allBut('object', 'function'), 'unknown', { unknown: 1 }, { unknown: 'x' }],
+  suffix: allBut('string'),
+  controlVectors: [...allBut('object', 'function'), 'unknown', { unknown: 1 }, { unknown: 'x' }],
   signal: [...allBut(), { aborted: false }],
   onToken: allBut('function'),
   speculative: allBut('object', 'array', 'function'),
@@ -99,7 +101,6 @@ const GENERATE_OTHERS = {
 /** What this version does not do. */
 const GENERATE_UNSUPPORTED = {
   jsonSchema: [{}, { type: 'object' }],
-  controlVectors: [[]],
   speculative: [{ mode: 'draft' }, { mode: 'lookup' }, {}],
 }
 

@@ -7,7 +7,7 @@ use napi::bindgen_prelude::{Either, Float32Array, Function, Null, Object, Uint32
 use napi_derive::napi;
 use rkllmjs_chat::{Messages, RenderOptions};
 use rkllmjs_core::{Error, GenerateOptions, Special};
-use rkllmjs_runtime::{Hooks, Model, PerplexityOptions, PromptInput, Ranking, RerankInput};
+use rkllmjs_runtime::{ControlVector, Hooks, Model, PerplexityOptions, PromptInput, Ranking, RerankInput};
 
 use crate::deferred::promise;
 use crate::environment::Environment;
@@ -284,6 +284,32 @@ impl NativeModel {
     pub fn unload_lora<'env>(&self, env: &'env Env, name: String) -> napi::Result<Object<'env>> {
         let (deferred, promise) = promise::<NativeResult<bool>>(env)?;
         self.model.unload_adapter(name, move |result| deferred.resolve(as_value(result)));
+        Ok(promise)
+    }
+
+    /// Loads a control vector under a name, for all layers or from the first to the last of two.
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeError | null>")]
+    pub fn load_control_vector<'env>(
+        &self,
+        env: &'env Env,
+        name: String,
+        path: String,
+        first_layer: Option<f64>,
+        last_layer: Option<f64>,
+    ) -> napi::Result<Object<'env>> {
+        let (deferred, promise) = promise::<NativeResult<Null>>(env)?;
+        let vector = ControlVector { name, path: PathBuf::from(path), layers: first_layer.zip(last_layer) };
+        self.model.load_control_vector(vector, move |result| {
+            deferred.resolve(as_value(result.map(|()| Null)));
+        });
+        Ok(promise)
+    }
+
+    /// Unloads a control vector; whether it was there.
+    #[napi(catch_unwind, ts_return_type = "Promise<boolean | NativeError>")]
+    pub fn unload_control_vector<'env>(&self, env: &'env Env, name: String) -> napi::Result<Object<'env>> {
+        let (deferred, promise) = promise::<NativeResult<bool>>(env)?;
+        self.model.unload_control_vector(&name, move |result| deferred.resolve(as_value(result)));
         Ok(promise)
     }
 

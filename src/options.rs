@@ -116,6 +116,10 @@ pub struct NativeGenerateOptions {
     pub lora_scales: Option<Vec<f64>>,
     pub cache_prompt: Option<bool>,
     pub tenant: Option<String>,
+    /// Control vectors to run under, as many as `controlVectorScales`.
+    pub control_vector_names: Option<Vec<String>>,
+    /// Their scales.
+    pub control_vector_scales: Option<Vec<f64>>,
     /// What follows the answer; `generate` alone takes it.
     pub suffix: Option<String>,
 }
@@ -159,6 +163,7 @@ impl From<NativeGenerateOptions> for GenerateOptions {
             lora: zip(o.lora_names, o.lora_scales),
             cache_prompt: o.cache_prompt,
             tenant: o.tenant,
+            control_vectors: zip(o.control_vector_names, o.control_vector_scales),
         }
     }
 }

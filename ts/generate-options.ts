@@ -13,6 +13,9 @@ export type LogitBias =
 /** A LoRA adapter by its name, with the scale it was loaded with, or several with their scales. */
 export type LoraSelection = string | Readonly<Record<string, number>>
 
+/** A control vector by its name, with the scale it was loaded with, or several with their scales. */
+export type ControlVectorSelection = string | Readonly<Record<string, number>>
+
 /**
  * How text is made. Every option is optional; numbers outside their range, wrong types and
  * unknown names are refused with `invalid-request`.
@@ -233,6 +236,13 @@ export interface GenerateOptions {
    * @defaultValue none
    */
   readonly lora?: LoraSelection | undefined
+  /**
+   * The control vectors to run under: one by its name, at the scale it was loaded with, or several with
+   * their scales.
+   *
+   * @defaultValue none
+   */
+  readonly controlVectors?: ControlVectorSelection | undefined
   /**
    * Whether the beginning of the prompt may come from other requests, running or ended, and theirs from
    * this one. What is shared is computed once; `usage.cachedTokens` says how much it was.

@@ -55,7 +55,7 @@ export type { ModelStats } from './model-stats.js'
 export type { FilePath } from './path.js'
 
 export { Generation } from './generation.js'
-export type { GenerateOptions, LogitBias, LoraSelection } from './generate-options.js'
+export type { ControlVectorSelection, GenerateOptions, LogitBias, LoraSelection } from './generate-options.js'
 export type { ChatOptions, ChatTemplateOptions } from './chat-options.js'
 export type { OnToken } from './token-callback.js'
 export type { SamplerName } from './sampler-name.js'
@@ -96,6 +96,7 @@ export type {
 export type { TokenizeOptions } from './tokenize-options.js'
 export type { EmbedOptions, EmbedResult, EmbedUsage } from './embed.js'
 export type { RankedDocument, RerankOptions, RerankResult, RerankUsage } from './rerank.js'
+export type { LoadControlVectorOptions, LoadedControlVector } from './control-vectors.js'
 export type { LoadLoraOptions, LoadedLora } from './lora.js'
 
 export { RkllmError } from './error.js'

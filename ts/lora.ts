@@ -33,7 +33,7 @@ export class LoadedLoras {
   /** Keeps `lora`, once `load` has loaded it; nobody else can take its name in the meantime. */
   async add(lora: LoadedLora, load: () => Promise<void>): Promise<void> {
     if (this.#loaded.has(lora.name) || this.#loading.has(lora.name)) {
-      throw invalidRequest(`name ${JSON.stringify(lora.name)} is taken by another adapter; unload that one first`)
+      throw invalidRequest(`name ${JSON.stringify(lora.name)} is taken by another ${this.#kind}; unload that one first`)
     }
     this.#loading.add(lora.name)
     try {
@@ -48,6 +48,15 @@ export class LoadedLoras {
     this.#loaded.delete(name)
   }
 
+  /** The options of a request that names them, and what they are called in messages. */
+  readonly #option: string
+  readonly #kind: string
+
+  constructor(option = 'lora', kind = 'adapter') {
+    this.#option = option
+    this.#kind = kind
+  }
+
   /** The adapters a request asks for, with the scales it runs them at. */
   select(selection: LoraSelection): { readonly name: string; readonly scale: number }[] {
     if (typeof selection === 'string') return [{ name: selection, scale: this.#find(selection).scale }]
@@ -59,6 +68,6 @@ export class LoadedLoras {
     if (lora !== undefined) return lora
     const names = [...this.#loaded.keys()].map((known) => JSON.stringify(known)).join(', ')
     const loaded = names === '' ? 'none is' : `there are ${names}`
-    throw invalidRequest(`lora ${JSON.stringify(name)} is not loaded; ${loaded}`, { option: 'lora' })
+    throw invalidRequest(`${this.#option} ${JSON.stringify(name)} is not loaded; ${loaded}`, { option: this.#option })
   }
 }

@@ -2,6 +2,7 @@
 import type { ChatOptions, ChatTemplateOptions } from './chat-options.js'
 import { checkOptions } from './check-options.js'
 import { toChatResult } from './completion.js'
+import type { LoadControlVectorOptions, LoadedControlVector } from './control-vectors.js'
 import { describeValue } from './describe-value.js'
 import { shapeVector, toInputs } from './embed.js'
 import type { EmbedOptions, EmbedResult } from './embed.js'
@@ -47,6 +48,7 @@ export abstract class Model implements AsyncDisposable {
   #info: ModelInfo | undefined
   readonly #router = new GenerationRouter()
   readonly #loras = new LoadedLoras()
+  readonly #controlVectors = new LoadedLoras('controlVectors', 'control vector')
   #closing: Promise<void> | undefined
 
   /** What the model is and how it runs. Stays readable after {@link close}. */
@@ -240,6 +242,42 @@ export abstract class Model implements AsyncDisposable {
     return wasLoaded
   }
 
+  /** The control vectors that requests can name. */
+  get controlVectors(): readonly LoadedControlVector[] {
+    return this.#controlVectors.all
+  }
+
+  /**
+   * Loads a control vector, which requests then choose with their `controlVectors` option: a direction for
+   * each layer that is added to what the layer computes.
+   *
+   * @example
+   * ```ts
+   * await model.loadControlVector('happy.gguf', { name: 'happy', layers: [10, 20] })
+   * await model.generate('I feel', { controlVectors: { happy: 0.8 } })
+   * ```
+   */
+  async loadControlVector(path: FilePath, options: LoadControlVectorOptions): Promise<void> {
+    const nativeModel = this.opened()
+    const file = toPath(path)
+    const { name, scale = 1, layers } = checkOptions(table.LOAD_CONTROL_VECTOR_OPTIONS, options)
+    if (name === undefined || name === '') throw invalidRequest('name must be given', { option: 'name' })
+    if (!Number.isFinite(scale)) throw invalidRequest(`scale must be finite, got ${scale}`, { option: 'scale' })
+    await this.#controlVectors.add({ name, path: file, scale }, async () => {
+      const [first, last] = layers ?? [null, null]
+      unwrap(await holdWhile(nativeModel.loadControlVector(name, file, first, last)))
+    })
+  }
+
+  /** Unloads a control vector; resolves to false if none has that name. */
+  async unloadControlVector(name: string): Promise<boolean> {
+    const nativeModel = this.opened()
+    checkText('name', name)
+    const wasLoaded = unwrap(await holdWhile(nativeModel.unloadControlVector(name)))
+    this.#controlVectors.remove(name)
+    return wasLoaded
+  }
+
   /** Queue, sequences, cache use and speed at this moment. */
   stats(): ModelStats {
     const nativeModel = this.opened()
@@ -298,7 +336,7 @@ export abstract class Model implements AsyncDisposable {
     options: GenerateOptions,
     call: (nativeOptions: NativeGenerateOptions) => NativeGeneration | NativeError,
   ): RunRequest {
-    const nativeOptions = toNativeGenerateOptions(options, this.#loras)
+    const nativeOptions = toNativeGenerateOptions(options, this.#loras, this.#controlVectors)
     const begin = (listener: ReadyListener): NativeGeneration => {
       const generation = unwrap(call(nativeOptions))
       this.#router.add(generation.id, listener)

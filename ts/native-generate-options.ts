@@ -7,10 +7,14 @@ import { pick } from './pick.js'
 import { SAMPLER_NAMES } from './sampler-name.js'
 import type { SamplerName } from './sampler-name.js'
 
-/** Checked options as the addon takes them; the scales of adapters come from `loras`. */
-export function toNativeGenerateOptions(options: GenerateOptions, loras: LoadedLoras): NativeGenerateOptions {
+/** Checked options as the addon takes them; the scales of adapters come from `loras`, those of control vectors from `vectors`. */
+export function toNativeGenerateOptions(
+  options: GenerateOptions,
+  loras: LoadedLoras,
+  vectors: LoadedLoras,
+): NativeGenerateOptions {
   const native: NativeGenerateOptions = pick(options, PLAIN_GENERATE_OPTIONS)
-  const { stop, stopTokens, samplers, logitBias, lora } = options
+  const { stop, stopTokens, samplers, logitBias, lora, controlVectors } = options
   if (stop !== undefined) native.stop = typeof stop === 'string' ? [stop] : [...stop]
   if (stopTokens !== undefined) native.stopTokens = Array.from(stopTokens)
   if (samplers !== undefined) native.samplers = samplers.map(knownSampler)
@@ -23,6 +27,11 @@ export function toNativeGenerateOptions(options: GenerateOptions, loras: LoadedL
     const selected = loras.select(lora)
     native.loraNames = selected.map(({ name }) => name)
     native.loraScales = selected.map(({ scale }) => scale)
+  }
+  if (controlVectors !== undefined) {
+    const selected = vectors.select(controlVectors)
+    native.controlVectorNames = selected.map(({ name }) => name)
+    native.controlVectorScales = selected.map(({ scale }) => scale)
   }
   return native
 }

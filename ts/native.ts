@@ -121,6 +121,9 @@ export interface NativeGenerateOptions {
   /** As many as `loraScales`. */
   loraNames?: string[]
   loraScales?: number[]
+  /** As many as `controlVectorScales`. */
+  controlVectorNames?: string[]
+  controlVectorScales?: number[]
   /** What follows the answer; `generate` alone takes it. */
   suffix?: string
 }
@@ -228,6 +231,8 @@ export interface NativeModel {
   ): Promise<{ indexes: number[]; scores: number[]; promptTokens: number } | NativeError>
   loadLora(name: string, path: string, scale: number): Promise<NativeError | null>
   unloadLora(name: string): Promise<boolean | NativeError>
+  loadControlVector(name: string, path: string, firstLayer: number | null, lastLayer: number | null): Promise<NativeError | null>
+  unloadControlVector(name: string): Promise<boolean | NativeError>
   /** A `ModelInfo` as JSON. */
   info(): string
   stats(): ModelStats

@@ -64,6 +64,10 @@ export const lora: OptionRule = {
   accepts: (value) => isString(value) || (isRecord(value) && Object.values(value).every(isNumber)),
 }
 
+export const controlVectors: OptionRule = { ...lora, expected: 'the name of a control vector or an object of names and scales' }
+
+export const layerRange: OptionRule = { expected: 'a pair of layers, [first, last]', accepts: isPair }
+
 export const signal: OptionRule = {
   expected: 'an AbortSignal',
   accepts: (value) => isObject(value) && 'aborted' in value && 'addEventListener' in value,

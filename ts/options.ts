@@ -3,6 +3,7 @@
  * to the addon all go by it; the types are held to it by `satisfies`.
  */
 import type { ChatOptions, ChatTemplateOptions } from './chat-options.js'
+import type { LoadControlVectorOptions } from './control-vectors.js'
 import type { DiagnoseOptions } from './diagnose.js'
 import type { EmbedOptions } from './embed.js'
 import type { GenerateOptions } from './generate-options.js'
@@ -68,7 +69,7 @@ export const GENERATE_OPTIONS = {
   onToken: rule.callback,
   speculative: rule.only(['none'], 'mode'),
   jsonSchema: rule.unsupported,
-  controlVectors: rule.unsupported,
+  controlVectors: rule.controlVectors,
 } as const satisfies RulesOf<GenerateOptions> & OptionTable
 
 export const CHAT_TEMPLATE_OPTIONS = {
@@ -194,6 +195,12 @@ export const RERANK_OPTIONS = {
   topN: rule.number,
   instruction: rule.string,
 } as const satisfies RulesOf<RerankOptions>
+
+export const LOAD_CONTROL_VECTOR_OPTIONS = {
+  name: rule.string,
+  scale: rule.number,
+  layers: rule.layerRange,
+} as const satisfies RulesOf<LoadControlVectorOptions>
 
 export const LOAD_LORA_OPTIONS = {
   name: rule.string,

@@ -1,4 +1,4 @@
-// Splits a GGUF file into parts, as llama.cpp's own tool does: metadata in the first, tensors over all.
+// Writes GGUF files, and splits one into parts as llama.cpp's own tool does: metadata in the first, tensors over all.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 
@@ -25,13 +25,17 @@ export const partName = (prefix, part, count) => `${prefix}-${String(part).padSt
 export const u16 = (key, value) => entry(key, U16, Buffer.from(Uint16Array.of(value).buffer))
 export const i32 = (key, value) => entry(key, I32, Buffer.from(Int32Array.of(value).buffer))
 
+/** A key whose value is text. */
+export const text = (key, value) => entry(key, STRING, string(value))
+
 const u32 = (value) => Buffer.from(Uint32Array.of(value).buffer)
 const u64 = (value) => Buffer.from(BigUint64Array.of(BigInt(value)).buffer)
 const string = (text) => Buffer.concat([u64(Buffer.byteLength(text)), Buffer.from(text)])
 const entry = (key, type, value) => ({ key, bytes: Buffer.concat([string(key), u32(type), value]) })
 const padded = (bytes) => Buffer.concat([bytes, Buffer.alloc((ALIGNMENT - (bytes.length % ALIGNMENT)) % ALIGNMENT)])
 
-function serialize({ keys, tensors }) {
+/** The bytes of a file. */
+export function serialize({ keys, tensors }) {
   let offset = 0
   const headers = tensors.map(({ name, dims, type, data }) => {
     const header = [string(name), u32(dims.length), ...dims.map(u64), u32(type), u64(offset)]
@@ -46,12 +50,12 @@ function parse(bytes) {
   let at = 8
   const count = () => Number(bytes.readBigUInt64LE((at += 8) - 8))
   const number = () => bytes.readUInt32LE((at += 4) - 4)
-  const text = () => {
+  const readText = () => {
     const length = count()
     return bytes.toString('utf8', at, (at += length))
   }
   const skip = (type) => {
-    if (type === STRING) text()
+    if (type === STRING) readText()
     else if (type === ARRAY) {
       const inner = number()
       for (let left = count(); left > 0; left -= 1) skip(inner)
@@ -60,12 +64,12 @@ function parse(bytes) {
   const [tensorCount, keyCount] = [count(), count()]
   const keys = Array.from({ length: keyCount }, () => {
     const from = at
-    const key = text()
+    const key = readText()
     skip(number())
     return { key, bytes: bytes.subarray(from, at) }
   })
   const headers = Array.from({ length: tensorCount }, () => {
-    const name = text()
+    const name = readText()
     const dims = Array.from({ length: number() }, count)
     return { name, dims, type: number(), offset: count() }
   })

@@ -283,7 +283,18 @@ pub trait Engine: Send {
         Err(Error::new(crate::ErrorCode::Unsupported, "this engine takes no adapters"))
     }
 
-    /// Unloads an adapter. True if it was there.
+    /// Keeps a control vector under a name: a row for each layer from the second on, each as long as the
+    /// model's embedding. Sequences name it among their adapters.
+    ///
+    /// # Errors
+    ///
+    /// `unsupported` without control vectors; `invalid-request` if the name is taken.
+    fn load_control_vector(&mut self, name: &str, rows: Vec<f32>) -> Result<(), Error> {
+        let _ = (name, rows);
+        Err(Error::new(crate::ErrorCode::Unsupported, "this engine takes no control vectors"))
+    }
+
+    /// Unloads an adapter or a control vector. True if it was there.
     ///
     /// # Errors
     ///

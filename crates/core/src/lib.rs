@@ -51,7 +51,7 @@ pub use option_support::OptionSupport;
 pub use options::{GenerateOptions, OPTIONS, OptionFact, SAMPLER_NAMES, check_grammar};
 pub use overflow::Overflow;
 pub use part::{FinishReason, Part, Timings, Usage};
-pub use request::{Adapters, Request, StopRules};
+pub use request::{Adapters, CONTROL_VECTOR_PREFIX, Request, StopRules};
 pub use sampling::{SamplerKind, Sampling};
 pub use scoring::{SCORED_TOKENS_MAX, Scoring};
 pub use stats::Stats;

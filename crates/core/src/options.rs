@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Adapters, Error, OptionSupport, Request, SamplerKind, Sampling, StopRules, Token};
+use crate::{
+    Adapters, CONTROL_VECTOR_PREFIX, Error, OptionSupport, Request, SamplerKind, Sampling, StopRules, Token,
+};
 
 /// One generation option: its name, default, range and meaning. The documentation's table of
 /// options is written from these rows, and values are checked against them.
@@ -65,7 +67,7 @@ impl OptionFact {
 const U32_MAX: f64 = 4_294_967_295.0;
 
 /// Every numeric generation option.
-pub const OPTIONS: [OptionFact; 28] = [
+pub const OPTIONS: [OptionFact; 29] = [
     OptionFact::whole(
         "max_tokens",
         "up to the end of the context",
@@ -172,6 +174,7 @@ pub const OPTIONS: [OptionFact; 28] = [
     ),
     real("logit_bias", "none", -1e9, 1e9, "Added to the logits of single tokens."),
     real("lora", "none", -1e6, 1e6, "Adapters to run under, with their scales."),
+    real("control_vectors", "none", -1e6, 1e6, "Control vectors to run under, with their scales."),
 ];
 
 /// The names of `samplers`, in their default order.
@@ -240,6 +243,7 @@ pub struct GenerateOptions {
     pub lora: Option<Vec<(String, f64)>>,
     pub cache_prompt: Option<bool>,
     pub tenant: Option<String>,
+    pub control_vectors: Option<Vec<(String, f64)>>,
 }
 
 impl GenerateOptions {
@@ -402,6 +406,10 @@ impl GenerateOptions {
         let mut adapters = Vec::new();
         for (name, scale) in self.lora.as_deref().unwrap_or_default().iter().take(256) {
             adapters.push((name.clone(), float("lora", Some(*scale), 1.0)?));
+        }
+        for (name, scale) in self.control_vectors.as_deref().unwrap_or_default().iter().take(256) {
+            let name = format!("{CONTROL_VECTOR_PREFIX}{name}");
+            adapters.push((name, float("control_vectors", Some(*scale), 1.0)?));
         }
         adapters.sort_by(|a: &(String, f32), b| a.0.cmp(&b.0));
         Ok(adapters)

@@ -12,7 +12,10 @@ pub struct StopRules {
     pub tokens: Vec<Token>,
 }
 
-/// The adapters (LoRA) a request runs under: names with their scales, sorted by name.
+/// How the names of control vectors begin among [`Adapters`].
+pub const CONTROL_VECTOR_PREFIX: &str = "control-vector:";
+
+/// The adapters (LoRA, and control vectors under [`CONTROL_VECTOR_PREFIX`]) a request runs under: names with their scales, sorted by name.
 ///
 /// Sequences share a batch only when these are equal.
 pub type Adapters = Vec<(String, f32)>;

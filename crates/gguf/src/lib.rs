@@ -2,7 +2,7 @@
 //!
 //! A model file is hostile until checked. This crate reads the header of a GGUF file before
 //! llama.cpp opens it, and refuses what llama.cpp would abort on or misread, naming what is wrong
-//! and where. It never reads tensor data, except in [`check_weights_finite`].
+//! and where. It never reads tensor data, except in [`check_weights_finite`] and [`read_control_vector`].
 //!
 //! - [`File::open`] checks the structure: sizes, counts, types, offsets, names.
 //! - [`Parts::open`] does so for a model in several files.
@@ -15,6 +15,7 @@
 
 mod adapter;
 mod check;
+mod control_vector;
 mod error;
 mod facts;
 mod families;
@@ -34,6 +35,7 @@ mod weights;
 
 pub use adapter::check_adapter;
 pub use check::check_model;
+pub use control_vector::{ControlShape, read_control_vector};
 pub use error::{Error, ErrorKind};
 pub use facts::{Facts, Pooling, facts};
 pub use file::{File, Kind, Split};

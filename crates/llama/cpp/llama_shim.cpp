@@ -204,6 +204,13 @@ int32_t rkllmjs_llama_set_adapters(llama_context * context, llama_adapter_lora *
                             [&] { return llama_set_adapters_lora(context, adapters, count, scales); });
 }
 
+// `data` of null turns control off.
+int32_t rkllmjs_llama_set_control(llama_context * context, const float * data, size_t length, int32_t width,
+                                  int32_t layers) {
+    return guarded<int32_t>(RKLLMJS_THROWN,
+                            [&] { return llama_set_adapter_cvec(context, data, length, width, 1, layers); });
+}
+
 // `receive` must not throw.
 void rkllmjs_llama_log_to(ggml_log_callback receive) {
     llama_log_set(forward_line, reinterpret_cast<void *>(receive));

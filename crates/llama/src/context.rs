@@ -322,6 +322,23 @@ impl Context {
         };
         if status == 0 { Ok(()) } else { Err(failed(format!("llama.cpp refused the adapters ({status})"))) }
     }
+
+    /// Makes the next computations run under this control, a row for each layer from the second on, or under
+    /// none where there is no row.
+    pub(crate) fn set_control(&mut self, rows: &[f32]) -> Result<(), Error> {
+        // SAFETY: the model is alive.
+        let width = unsafe { sys::llama_model_n_embd(self.model.raw()) };
+        // SAFETY: the model is alive.
+        let layers = unsafe { sys::llama_model_n_layer(self.model.raw()) };
+        let data = if rows.is_empty() { std::ptr::null() } else { rows.as_ptr() };
+        // SAFETY: `rows` has that many numbers, which are copied; exceptions are caught by the shim.
+        let status = unsafe { ffi::rkllmjs_llama_set_control(self.raw(), data, rows.len(), width, layers) };
+        if status == 0 {
+            Ok(())
+        } else {
+            Err(failed(format!("llama.cpp refused the control vector ({status})")))
+        }
+    }
 }
 
 impl Drop for Context {

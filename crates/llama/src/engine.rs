@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use llama_cpp_sys_2 as sys;
 use rkllmjs_core::{
-    AbortSwitch, Adapters, Batch, Engine, Error, ErrorCode, Limits, Opening, OptionSupport, Run, Sampled,
-    Scoring, SequenceId, Sink, Special, StepOutcome, Token, TokenLogprob, Tokenizer,
+    AbortSwitch, Adapters, Batch, CONTROL_VECTOR_PREFIX, Engine, Error, ErrorCode, Limits, Opening,
+    OptionSupport, Run, Sampled, Scoring, SequenceId, Sink, Special, StepOutcome, Token, TokenLogprob,
+    Tokenizer,
 };
 
 use crate::adapter::Adapter;
@@ -99,6 +100,8 @@ pub struct LlamaEngine {
     embedder: Option<Embedder>,
     scorer: Option<Scorer>,
     adapters: BTreeMap<String, Adapter>,
+    /// Control vectors under their names among adapters: a row for each layer from the second on.
+    controls: BTreeMap<String, Vec<f32>>,
     active_adapters: Adapters,
     /// Goes up whenever one is unloaded: its name may stand for another afterwards.
     adapters_age: u64,
@@ -181,6 +184,7 @@ impl LlamaEngine {
             embedder: None,
             scorer: None,
             adapters: BTreeMap::new(),
+            controls: BTreeMap::new(),
             active_adapters: Adapters::new(),
             adapters_age: 0,
             open: HashMap::new(),
@@ -298,15 +302,33 @@ impl LlamaEngine {
             return Ok(());
         }
         let mut chosen = Vec::new();
-        for (name, scale) in wanted {
+        let control = self.control(wanted)?;
+        for (name, scale) in wanted.iter().filter(|(name, _)| !name.starts_with(CONTROL_VECTOR_PREFIX)) {
             let adapter = self.adapters.get(name).ok_or_else(|| unknown_adapter(name, &self.adapters))?;
             chosen.push((adapter, *scale));
         }
         if let Some(context) = &mut self.context {
             context.set_adapters(&chosen)?;
+            context.set_control(&control)?;
         }
         self.active_adapters.clone_from(wanted);
         Ok(())
+    }
+
+    /// The sum of the control vectors among `wanted`, each times its scale; empty where there is none.
+    fn control(&self, wanted: &Adapters) -> Result<Vec<f32>, Error> {
+        let mut sum = Vec::new();
+        for (name, scale) in wanted.iter().filter(|(name, _)| name.starts_with(CONTROL_VECTOR_PREFIX)) {
+            let rows = self.controls.get(name).ok_or_else(|| {
+                let name = name.trim_start_matches(CONTROL_VECTOR_PREFIX);
+                Error::option("control_vectors", format!("names {name:?}, which is not loaded"))
+            })?;
+            sum.resize(rows.len(), 0.0);
+            for (total, value) in sum.iter_mut().zip(rows) {
+                *total += value * scale;
+            }
+        }
+        Ok(sum)
     }
 
     fn sample(&mut self, sequence: SequenceId, index: i32, sink: &mut dyn Sink) -> Result<(), Error> {
@@ -481,11 +503,19 @@ impl Engine for LlamaEngine {
         Ok(())
     }
 
+    fn load_control_vector(&mut self, name: &str, rows: Vec<f32>) -> Result<(), Error> {
+        if self.controls.contains_key(name) {
+            return Err(Error::option("name", "is taken by another control vector; unload that first"));
+        }
+        self.controls.insert(name.to_owned(), rows);
+        Ok(())
+    }
+
     fn unload_adapter(&mut self, name: &str) -> Result<bool, Error> {
         if self.active_adapters.iter().any(|(active, _)| active == name) {
             self.activate(&Adapters::new())?;
         }
-        let unloaded = self.adapters.remove(name).is_some();
+        let unloaded = self.controls.remove(name).is_some() || self.adapters.remove(name).is_some();
         self.adapters_age += u64::from(unloaded);
         Ok(unloaded)
     }

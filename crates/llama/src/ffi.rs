@@ -75,6 +75,13 @@ unsafe extern "C" {
         count: usize,
         scales: *mut f32,
     ) -> i32;
+    pub(crate) fn rkllmjs_llama_set_control(
+        context: *mut sys::llama_context,
+        data: *const f32,
+        length: usize,
+        width: i32,
+        layers: i32,
+    ) -> i32;
     pub(crate) fn rkllmjs_llama_log_to(receive: sys::ggml_log_callback);
     pub(crate) fn rkllmjs_llama_quantize(
         input: *const c_char,

@@ -7,7 +7,7 @@ use rkllmjs_core::{OPTIONS, OptionFact};
 use rkllmjs_runtime::{LOAD_OPTIONS, NPU_OPTIONS};
 
 /// Rows that are no plain number in JavaScript; the table of the other options has these.
-const NOT_NUMBERS: [&str; 3] = ["logit_bias", "lora", "gpu_layers"];
+const NOT_NUMBERS: [&str; 4] = ["logit_bias", "lora", "control_vectors", "gpu_layers"];
 
 fn main() -> std::io::Result<()> {
     std::io::stdout().write_all(option_tables().as_bytes())

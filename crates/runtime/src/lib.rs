@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod control_vectors;
 mod diagnose;
 mod file;
 mod fill;
@@ -25,6 +26,7 @@ mod rerank;
 mod toolkit;
 
 pub use answer::{Answer, AnswerChoice, AnswerEnd, AnswerPart};
+pub use control_vectors::ControlVector;
 pub use diagnose::{Question, diagnose};
 pub use inspect::inspect;
 pub use load::{

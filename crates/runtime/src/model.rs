@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use rkllmjs_chat::{AnswerFormat, ChatTemplate, Messages, RenderOptions};
 use rkllmjs_core::{
-    Error, ErrorCode, GenerateOptions, ModelHandle, NativeCall, NativeContent, NativeInput, NativeReply,
-    OptionFact, Overflow, Request, Special, Stats, Submission, Token, Tokenizer, check_grammar,
+    CONTROL_VECTOR_PREFIX, Error, ErrorCode, GenerateOptions, ModelHandle, NativeCall, NativeContent, NativeInput,
+    NativeReply, OptionFact, Overflow, Request, Special, Stats, Submission, Token, Tokenizer, check_grammar,
 };
 use serde_json::Value;
 
 use crate::answer::Answer;
+use crate::control_vectors::{self, ControlVector};
 use crate::fill;
 use crate::prepare::Prepare;
 use crate::reading::{Desk, Reading};
@@ -379,7 +380,11 @@ impl Model {
                 } else {
                     format!("loaded: {}", names.join(", "))
                 };
-                Err(Error::option("lora", format!("names {name:?}, which is not loaded ({have})")))
+                let (option, name) = match name.strip_prefix(CONTROL_VECTOR_PREFIX) {
+                    Some(name) => ("control_vectors", name),
+                    None => ("lora", name.as_str()),
+                };
+                Err(Error::option(option, format!("names {name:?}, which is not loaded ({have})")))
             }
         }
     }
@@ -546,6 +551,13 @@ impl Model {
 
     /// Takes a name and a place, so that loads at the same time keep to the limits.
     fn reserve_adapter(&self, name: &str) -> Result<(), Error> {
+        if name.starts_with(CONTROL_VECTOR_PREFIX) {
+            return Err(Error::option("name", format!("must not begin with {CONTROL_VECTOR_PREFIX:?}")));
+        }
+        self.reserve(name)
+    }
+
+    fn reserve(&self, name: &str) -> Result<(), Error> {
         if name.is_empty() || name.len() > 256 {
             return Err(Error::option("name", "must have 1 to 256 bytes"));
         }
@@ -560,6 +572,61 @@ impl Model {
         }
         adapters.insert(name.to_owned(), false);
         Ok(())
+    }
+
+    /// Loads a control vector; `done` hears of it on another thread.
+    pub fn load_control_vector(
+        &self,
+        vector: ControlVector,
+        done: impl FnOnce(Result<(), Error>) + Send + 'static,
+    ) {
+        let name = control_vectors::engine_name(&vector.name);
+        let reserved = if vector.name.is_empty() {
+            Err(Error::option("name", "must have 1 to 256 bytes"))
+        } else {
+            self.reserve(&name)
+        };
+        if let Err(error) = reserved {
+            return done(Err(error));
+        }
+        let inner = Arc::downgrade(&self.inner);
+        // The file is read whole, which is not for the JavaScript thread.
+        self.inner.parts.prepare.push(move |taken| {
+            let Some(inner) = inner.upgrade() else { return done(Err(closed())) };
+            let model = Self { inner };
+            match taken.and_then(|()| control_vectors::read(&vector, &model.inner.parts.path)) {
+                Ok(rows) => model.keep_control_vector(name, rows, done),
+                Err(error) => {
+                    model.adapters().remove(&name);
+                    done(Err(error));
+                }
+            }
+        });
+    }
+
+    fn keep_control_vector(
+        &self,
+        name: String,
+        rows: Vec<f32>,
+        done: impl FnOnce(Result<(), Error>) + Send + 'static,
+    ) {
+        let inner = Arc::downgrade(&self.inner);
+        self.inner.parts.handle.call(move |engine| {
+            let loaded = engine.and_then(|engine| engine.load_control_vector(&name, rows));
+            if let Some(inner) = inner.upgrade() {
+                let model = Self { inner };
+                match loaded {
+                    Ok(()) => drop(model.adapters().insert(name, true)),
+                    Err(_) => drop(model.adapters().remove(&name)),
+                }
+            }
+            done(loaded);
+        });
+    }
+
+    /// Unloads a control vector as [`unload_adapter`](Self::unload_adapter) does an adapter.
+    pub fn unload_control_vector(&self, name: &str, done: impl FnOnce(Result<bool, Error>) + Send + 'static) {
+        self.unload_adapter(control_vectors::engine_name(name), done);
     }
 
     /// Unloads an adapter; `done` hears whether it was there. Answers that run under it end with
