@@ -243,6 +243,13 @@ export interface NativePrompt {
   saveCache?: string
 }
 
+/** How a file is quantized; values are checked behind this border. */
+export interface NativeQuantizeOptions {
+  type: string
+  threads?: number
+  allowRequantize?: boolean
+}
+
 /** Documents in the order of their scores. */
 export interface NativeRanking {
   /** Places in the list of documents. */
@@ -251,11 +258,6 @@ export interface NativeRanking {
   scores: Array<number>
   /** Tokens of all prompts. */
   promptTokens: number
-/** How a file is quantized; values are checked behind this border. */
-export interface NativeQuantizeOptions {
-  type: string
-  threads?: number
-  allowRequantize?: boolean
 }
 
 /** A look at the work going on. */

@@ -20,10 +20,13 @@ pub(crate) type OnProgress = ThreadsafeFunction<f64, UnknownReturnValue, f64, St
 /// Hears how work ended, on any thread.
 pub(crate) type Done = Box<dyn FnOnce(Result<Value, Error>) + Send>;
 
+/// Begins work whose end its argument hears.
+type Start = Box<dyn FnOnce(Done)>;
+
 /// Work that takes long and can be stopped.
 #[napi]
 pub struct NativeTask {
-    start: RefCell<Option<Box<dyn FnOnce(Done)>>>,
+    start: RefCell<Option<Start>>,
     cancelled: Arc<AtomicBool>,
     environment: Environment,
 }

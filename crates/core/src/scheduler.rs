@@ -7,8 +7,8 @@ use crate::inbox::{Arrival, Ticket};
 use crate::prefixes::Prefixes;
 use crate::sequence::Sequence;
 use crate::{
-    Batch, Engine, Error, ErrorCode, FinishReason, Limits, Opening, Outcome, Overflow, Part, Request, Run, Sampled,
-    SequenceId, Timings, Usage,
+    Batch, Engine, Error, ErrorCode, FinishReason, Limits, Opening, Outcome, Overflow, Part, Request, Run,
+    Sampled, SequenceId, Timings, Usage,
 };
 
 /// What all choices of one request share.

@@ -443,7 +443,9 @@ impl Engine for LlamaEngine {
     }
 
     fn shift(&mut self, sequence: SequenceId, from: u32, count: u32) -> bool {
-        let (Some(holder), Some(context)) = (self.holders.find(sequence), &mut self.context) else { return false };
+        let (Some(holder), Some(context)) = (self.holders.find(sequence), &mut self.context) else {
+            return false;
+        };
         context.cut(holder.slot, from, from + count)
     }
 

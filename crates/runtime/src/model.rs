@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use rkllmjs_chat::{AnswerFormat, ChatTemplate, Messages, RenderOptions};
 use rkllmjs_core::{
-    CONTROL_VECTOR_PREFIX, Error, ErrorCode, GenerateOptions, ModelHandle, NativeCall, NativeContent, NativeInput,
-    NativeReply, OptionFact, Overflow, Request, Special, Stats, Submission, Token, Tokenizer, check_grammar,
+    CONTROL_VECTOR_PREFIX, Error, ErrorCode, GenerateOptions, ModelHandle, NativeCall, NativeContent,
+    NativeInput, NativeReply, OptionFact, Overflow, Request, Special, Stats, Submission, Token, Tokenizer,
+    check_grammar,
 };
 use serde_json::Value;
 
@@ -655,10 +656,6 @@ impl Model {
     /// A look at the work going on.
     pub fn stats(&self) -> Stats {
         self.inner.parts.handle.stats()
-    }
-
-    pub(crate) fn handle(&self) -> &ModelHandle {
-        &self.inner.parts.handle
     }
 
     /// Set while a text is being scored.
