@@ -203,6 +203,5 @@ mod tests {
         assert_eq!(kept.longest(&scope("a"), &prompt).map(|(_, length)| length), Some(4000));
         let took = began.elapsed();
         assert!(took < Duration::from_millis(50), "{took:?}");
-        println!("{took:?}");
     }
 }

@@ -142,7 +142,10 @@ impl LlamaEngine {
     pub fn new(model: Arc<Model>, options: EngineOptions) -> Result<Self, Error> {
         let sequences = options.sequences.clamp(1, SEQUENCES_MAX);
         let may_share = !options.encoder_only && !model.is_recurrent() && !model.has_sliding_window();
-        let kept = if may_share { kept_prefixes(sequences) } else { 0 };
+        // llama.cpp ends the process where a batch, which is no larger than the cache, has no room for a row of
+        // each sequence id.
+        let room = options.cells.saturating_sub(sequences);
+        let kept = if may_share { kept_prefixes(sequences).min(room) } else { 0 };
         let mut limits = Limits {
             sequences,
             context: options.context,
@@ -161,7 +164,7 @@ impl LlamaEngine {
                 let context_options = ContextOptions {
                     cells: options.cells,
                     sequences: sequences + kept,
-                    batch: limits.batch,
+                    batch: limits.batch.max(sequences + kept),
                     micro_batch: limits.batch.min(MICRO_BATCH),
                     threads: options.threads,
                     threads_batch: options.threads_batch,

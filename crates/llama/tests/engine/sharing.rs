@@ -91,7 +91,7 @@ fn as_many_prefixes_are_kept_as_ids_are_left() {
     assert_eq!([1, 16, 224, 250, 256].map(kept_prefixes), [32, 32, 32, 6, 0]);
     for sequences in [1, 4, 256] {
         // A batch smaller than the number of ids.
-        let options = EngineOptions { sequences, batch: sequences.max(8), ..engine_options() };
+        let options = EngineOptions { sequences, batch: sequences.max(8), cells: 1024, ..engine_options() };
         let mut bench = Bench::new(tiny(), options);
         let limits = bench.engine.limits().clone();
         assert_eq!((limits.shares, limits.kept), (true, kept_prefixes(sequences)));
@@ -100,6 +100,17 @@ fn as_many_prefixes_are_kept_as_ids_are_left() {
         for n in 0..u64::from(limits.kept) {
             assert!(bench.engine.share(whole, SequenceId(HOLDER.0 + n), all(&prompt)), "prefix {n}");
         }
+    }
+}
+
+#[test]
+fn a_cache_of_a_few_cells_keeps_fewer_prefixes() {
+    let options = EngineOptions { context: 24, cells: 24, sequences: 4, batch: 4, ..engine_options() };
+    let mut bench = Bench::new(tiny(), options);
+    assert_eq!(bench.engine.limits().kept, 20);
+    let prompt = bench.tokens("capital of");
+    for token in prompt.iter().take(4) {
+        bench.first(&greedy(), 0, &[*token]).expect("a token");
     }
 }
 
