@@ -28,22 +28,22 @@ fn cells_of_an_adapter_are_shared_until_it_is_unloaded_and_not_with_the_next_of_
     let prompt = bench.tokens(QUESTION);
     let path = tiny_file("rkllmjs-tiny-lora-pirate-f16.gguf");
     let plain = computed(&mut bench, &prompt);
-    bench.engine.load_adapter("pirate", &path).expect("the adapter loads");
+    bench.engine.load_adapter("pirate", &path, 1.0).expect("the adapter loads");
     bench.adapters = vec![("pirate".to_owned(), 1.0)];
     let pirate = computed(&mut bench, &prompt);
     assert!(bench.engine.share(pirate, HOLDER, all(&prompt)));
-    bench.engine.load_adapter("other", &path).expect("the adapter loads");
+    bench.engine.load_adapter("other", &path, 1.0).expect("the adapter loads");
     let copy = SequenceId(HOLDER.0 + 1);
     assert!(bench.engine.share(HOLDER, copy, 0..4), "another adapter changes nothing");
-    assert!(bench.engine.unload_adapter("pirate"));
-    assert!(!bench.engine.unload_adapter("pirate"));
+    assert_eq!(bench.engine.unload_adapter("pirate"), Ok(true));
+    assert_eq!(bench.engine.unload_adapter("pirate"), Ok(false));
     for _ in 0..2 {
         for gone in [pirate, HOLDER, copy] {
             assert!(!bench.engine.share(gone, SequenceId(HOLDER.0 + 2), 0..4), "{gone:?}");
         }
         assert!(bench.engine.share(plain, SequenceId(HOLDER.0 + 3), all(&prompt)), "it had no adapter");
         bench.engine.release(SequenceId(HOLDER.0 + 3));
-        let _ = bench.engine.load_adapter("pirate", &path);
+        let _ = bench.engine.load_adapter("pirate", &path, 1.0);
     }
     let renewed = computed(&mut bench, &prompt);
     assert!(bench.engine.share(renewed, SequenceId(HOLDER.0 + 4), all(&prompt)));
