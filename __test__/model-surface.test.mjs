@@ -61,6 +61,8 @@ describe('generation options', () => {
         samplers: ['topK', 'temperature'],
         logitBiasTokens: [3, 4],
         logitBiasValues: [-Infinity, 1.5],
+        cachePrompt: false,
+        tenant: 'somebody',
       },
     })
   })

@@ -1,18 +1,27 @@
 // Ranking documents: over both stand-ins for the NPU's runtime, and what llama.cpp says of the same.
 import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 
-import { LlamaModel, RKLLMClient, bundledModelPath } from '../dist/index.mjs'
+import { LlamaModel, RKLLMClient, bundledModelPath, quantize } from '../dist/index.mjs'
 import { standinLibrary, standinModelPath } from '../dist/standin.mjs'
 
 const QUERY = 'What is the capital of France?'
+/**
+ * Documents whose scores hardly depend on how a step is cut: "The capital of France is Paris." would be scored 0.27
+ * to 0.63 as the rounding of eight-bit activations falls.
+ */
 const DOCUMENTS = [
   'Bob lives in Rome.',
-  'The capital of France is Paris.',
+  'The capital of Spain is Madrid.',
   'A spider has 8 legs.',
-  'The capital of France is Paris.',
+  'The capital of Spain is Madrid.',
   '',
 ]
+/** What the cut of a step may move a score by: twice what was seen. */
+const ROUNDING = 0.06
 /** Leaves out long words of the system, so that the fields of the question are the whole prompt. */
 const FIELDS_ALONE =
   "{% for m in messages %}{% if m.role == 'user' or m.content | length < 60 %}{{ m.content }}{% endif %}{% endfor %}"
@@ -41,9 +50,9 @@ function assertRanked({ results }, count = DOCUMENTS.length) {
 /** The scores in the order of the documents. */
 const scores = ({ results }) => [...results].sort((a, b) => a.index - b.index).map(({ score }) => score)
 
-function assertNear(found, expected, what) {
+function assertNear(found, expected, what, most = ROUNDING) {
   for (const [i, score] of found.entries()) {
-    assert.ok(Math.abs(score - expected[i]) < 1e-3, `${what}, document ${i}: ${score} and ${expected[i]}`)
+    assert.ok(Math.abs(score - expected[i]) < most, `${what}, document ${i}: ${score} and ${expected[i]}`)
   }
 }
 
@@ -73,6 +82,25 @@ describe('llama.cpp ranks', () => {
     const isolated = await LlamaModel.load(bundledModelPath(), { contextSize: 512, isolate: true })
     assertNear(scores(await isolated.rerank(QUERY, DOCUMENTS)), expected, 'isolated')
     await isolated.close()
+  })
+
+  test('the same with beginnings shared or computed anew, where no number is rounded to eight bits', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'rkllmjs-rerank-'))
+    const path = join(folder, 'f32.gguf')
+    await quantize(bundledModelPath(), path, { type: 'f32', allowRequantize: true })
+    const documents = [...DOCUMENTS, 'The capital of France is Paris.']
+    const rank = async (options) => {
+      const whole = await LlamaModel.load(path, { contextSize: 512, ...options })
+      const ranking = await whole.rerank(QUERY, documents)
+      const { keptPrefixes } = whole.stats()
+      await whole.close()
+      return { found: scores(ranking), keptPrefixes }
+    }
+    const shared = await rank({})
+    const alone = await rank({ contextOverflow: 'shift' })
+    await rm(folder, { recursive: true })
+    assert.ok(shared.keptPrefixes > 0 && !alone.keptPrefixes, 'one of them shares')
+    assertNear(shared.found, alone.found, 'shared', 0.02)
   })
 
   test('nothing on a model that only reads, and says what would', async () => {
