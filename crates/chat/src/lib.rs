@@ -12,6 +12,7 @@ mod format;
 mod guard;
 mod messages;
 mod render_options;
+mod renderer;
 mod template;
 mod tools;
 

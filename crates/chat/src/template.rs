@@ -1,10 +1,11 @@
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use rkllmjs_core::{Error, ErrorCode, Special, Token, Tokenizer};
-use rkllmjs_llama_common::{Answers, ChatError, Templates};
+use rkllmjs_llama_common::{Answers, ChatError};
 use serde_json::{Value, json};
 
 use crate::guard::Guard;
+use crate::renderer::{Failure, Renderer};
 use crate::tools::tool_name;
 use crate::{AnswerFormat, Messages, Reasoning, RenderOptions, ToolChoice};
 
@@ -20,14 +21,10 @@ const THINKING_WORDS: [&str; 3] = ["think", "reason", "channel"];
 /// A model's chat template, ready to render.
 #[derive(Debug)]
 pub struct ChatTemplate {
-    source: String,
+    renderer: Renderer,
     guard: Guard,
-    // One at a time: nothing says that llama.cpp's engine may run a template on two threads.
-    rendering: Mutex<Option<Templates>>,
     /// Whether its model thinks before it answers, once that was asked.
     thinks: OnceLock<bool>,
-    start_text: String,
-    end_text: String,
 }
 
 impl ChatTemplate {
@@ -46,12 +43,9 @@ impl ChatTemplate {
         }
         check_tags(source)?;
         Ok(Self {
-            source: source.to_owned(),
+            renderer: Renderer::new(source, tokenizer.start_text(), tokenizer.end_text()),
             guard: Guard::new(tokenizer.control_tokens())?,
-            rendering: Mutex::new(None),
             thinks: OnceLock::new(),
-            start_text: tokenizer.start_text().to_owned(),
-            end_text: tokenizer.end_text().to_owned(),
         })
     }
 
@@ -64,13 +58,13 @@ impl ChatTemplate {
     pub fn render(&self, messages: &Messages, options: &RenderOptions) -> Result<Prompt, Error> {
         let plain = json!({ "messages": messages.as_slice(), "tools": options.tools }).to_string();
         let args = Value::Object(options.template_args.clone()).to_string();
-        let mark = Guard::mark(&[&plain, &args, &self.source])?;
+        let mark = Guard::mark(&[&plain, &args, self.renderer.source()])?;
         let marked: Vec<Value> = messages.as_slice().iter().map(|m| self.mark_message(m, mark)).collect();
         let tools: Vec<Value> = options.tools.iter().map(|t| self.guard.mark_value(t, mark)).collect();
         let answers = self.answers(options);
         let rendered = self.apply(&request(&marked, &tools, options), answers).map_err(|e| {
             let about_tools = answers == Answers::Calls && self.is_about_tools(&marked, &tools, options);
-            refused(&e, if about_tools { Blamed::Tools } else { Blamed::Messages })
+            refused(e, if about_tools { Blamed::Tools } else { Blamed::Messages })
         })?;
         let text = rendered.get("prompt").and_then(Value::as_str).unwrap_or_default().to_owned();
         if answers == Answers::Plain {
@@ -89,7 +83,7 @@ impl ChatTemplate {
         } else {
             let request = request(messages.as_slice(), &callable, options);
             AnswerFormat::from_rendered(
-                &self.apply(&request, answers).map_err(|e| refused(&e, Blamed::Tools))?,
+                &self.apply(&request, answers).map_err(|e| refused(e, Blamed::Tools))?,
             )?
         };
         if answers == Answers::Calls && self.thinks() {
@@ -119,7 +113,7 @@ impl ChatTemplate {
     /// Whether the template's model thinks before it answers. Found out once: it takes some milliseconds.
     fn thinks(&self) -> bool {
         *self.thinks.get_or_init(|| {
-            let source = self.source.to_lowercase();
+            let source = self.renderer.source().to_lowercase();
             if !THINKING_WORDS.iter().any(|word| source.contains(word)) {
                 return false;
             }
@@ -145,15 +139,10 @@ impl ChatTemplate {
         Value::Object(marked.collect())
     }
 
-    fn apply(&self, request: &Value, answers: Answers) -> Result<Value, ChatError> {
-        let mut rendering = self.rendering.lock().unwrap_or_else(PoisonError::into_inner);
-        let templates = match rendering.take() {
-            Some(templates) => templates,
-            None => Templates::new(&self.source, &self.start_text, &self.end_text)?,
-        };
-        let rendered = rendering.insert(templates).apply(&request.to_string(), answers)?;
+    fn apply(&self, request: &Value, answers: Answers) -> Result<Value, Failure> {
+        let rendered = self.renderer.apply(request.to_string(), answers)?;
         let no_json = |e| ChatError::Failed(format!("the rendered prompt is no JSON: {e}"));
-        serde_json::from_str(&rendered).map_err(no_json)
+        Ok(serde_json::from_str(&rendered).map_err(no_json)?)
     }
 }
 
@@ -209,15 +198,16 @@ enum Blamed {
 /// What a template raises itself begins with this, in llama.cpp's words.
 const RAISED: &str = "Jinja Exception: ";
 
-fn refused(error: &ChatError, blamed: Blamed) -> Error {
-    match error {
-        _ if blamed == Blamed::Tools => {
+fn refused(failure: Failure, blamed: Blamed) -> Error {
+    match failure {
+        Failure::Untried(error) => error,
+        Failure::Template(error) if blamed == Blamed::Tools => {
             Error::option("tools", format!("cannot be used with the model's chat template: {error}"))
         }
-        ChatError::PassedLimit(limit) => {
+        Failure::Template(ChatError::PassedLimit(limit)) => {
             Error::new(ErrorCode::ModelInvalid, format!("the chat template {limit}"))
         }
-        ChatError::Failed(message) => match message.split_once(RAISED) {
+        Failure::Template(ChatError::Failed(message)) => match message.split_once(RAISED) {
             Some((_, raised)) => {
                 let message = format!("the model's chat template refuses these messages: {}", raised.trim());
                 Error::new(ErrorCode::InvalidRequest, message)

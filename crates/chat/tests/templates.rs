@@ -2,11 +2,10 @@
 
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rkllmjs_chat::{ChatTemplate, Messages, RenderOptions};
 use rkllmjs_core::{Error, ErrorCode, Special, SpecialToken, Token, Tokenizer};
-use rustix::time::{ClockId, clock_gettime};
 
 const CHATML: &str = "{%- for message in messages %}{{- '<|im_start|>' + message.role + '\n' + message.content \
                       + '<|im_end|>\n' }}{%- endfor %}{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}\
@@ -139,15 +138,8 @@ fn a_template_that_refuses_is_the_callers_problem_and_says_why() {
     assert!(error.message.contains("only one system message"), "{error}");
 }
 
-/// Processor time of this thread. The clock on the wall also counts what other tests and programs take.
-fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let nanos = u32::try_from(time.tv_nsec).expect("below a second");
-    Duration::new(time.tv_sec.try_into().expect("a time since the start"), nanos)
-}
-
 #[test]
-fn hostile_templates_are_typed_errors_within_two_seconds() {
+fn hostile_templates_are_typed_errors_in_time() {
     let templates = [
         ("syntax", "{% for %}".to_owned()),
         ("unclosed", "{{ ".to_owned()),
@@ -185,12 +177,11 @@ fn hostile_templates_are_typed_errors_within_two_seconds() {
         ("too long", "x".repeat(2 << 20)),
     ];
     for (name, template) in templates {
-        let began = processor_time();
+        let began = Instant::now();
         let result = render(&template, "Hi");
-        let taken = processor_time().saturating_sub(began);
-        // The limit is 400 ms. It is looked at where memory is taken, and a replacement that doubles a text takes
-        // four times as long as the one before it, without taking any on its way.
-        assert!(taken < Duration::from_secs(2), "{name} took {taken:?}");
+        let taken = began.elapsed();
+        // What the processor may work is 400 ms, and nobody waits for more than 4 s for it.
+        assert!(taken < Duration::from_secs(6), "{name} took {taken:?}");
         if let Err(error) = result {
             assert!(
                 [ErrorCode::ModelInvalid, ErrorCode::InvalidRequest].contains(&error.code),
@@ -198,6 +189,28 @@ fn hostile_templates_are_typed_errors_within_two_seconds() {
             );
         }
     }
+}
+
+#[test]
+fn renderings_that_do_not_come_back_are_left_behind_and_no_more_are_begun_than_two() {
+    // Moves the rest of the text for each of its letters, and takes no memory in between, where limits are looked at.
+    let source = "{{ messages[0].content | replace('a', '') }}";
+    let long = "a".repeat(1 << 20);
+    let letters = Letters::new();
+    let template = ChatTemplate::new(source, &letters).expect("template");
+    let render = |content: &str| {
+        let messages = serde_json::json!([{ "role": "user", "content": content }]).to_string();
+        let messages = Messages::from_json(&messages).expect("messages");
+        template.render(&messages, &RenderOptions::default()).map(|prompt| prompt.text())
+    };
+    assert_eq!(render("cat").expect("rendered"), "ct");
+    for _ in 0..2 {
+        let error = render(&long).expect_err("it takes too long");
+        assert_eq!(error.code, ErrorCode::ModelInvalid, "{error}");
+        assert!(error.message.contains("runs for too long"), "{error}");
+    }
+    let error = render("cat").expect_err("two are at work");
+    assert_eq!(error.code, ErrorCode::Overloaded, "{error}");
 }
 
 #[test]
