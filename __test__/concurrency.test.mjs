@@ -203,6 +203,26 @@ describe('32 generations', () => {
   })
 })
 
+describe('tenants', () => {
+  test('take turns, however much one of them asks', async () => {
+    const model = await openTiny({ maxSequences: 1, maxQueue: 16, contextSize: 512 })
+    const first = model.generate('Once', LONG)
+    await until(() => model.stats().running === 1)
+    const order = []
+    const tenants = ['much', 'much', 'much', 'much', 'little', 'little']
+    const waiting = tenants.map((tenant, index) =>
+      model.generate('Hello', { maxTokens: 1, tenant, cachePrompt: false }).then(() => order.push(index)),
+    )
+    await until(() => model.stats().waiting === tenants.length)
+    // Those whose prompt is still being read count as waiting too, and are not in the line yet.
+    await sleep(50)
+    first.cancel()
+    await Promise.all(waiting)
+    assert.deepEqual(order, [0, 4, 1, 5, 2, 3])
+    await model.close()
+  })
+})
+
 describe('priority', () => {
   test('decides who leaves the queue first, and age decides among equals', async () => {
     const model = await openTiny({ maxSequences: 1, maxQueue: 16, contextSize: 512 })

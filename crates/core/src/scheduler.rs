@@ -1,9 +1,11 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::delivery::Delivery;
+use crate::fair_shares::FairShares;
 use crate::inbox::{Arrival, Ticket};
+use crate::line::Line;
 use crate::prefixes::Prefixes;
 use crate::sequence::Sequence;
 use crate::{
@@ -45,14 +47,15 @@ impl Answer {
 
 /// Decides what runs next, and what follows from what ran.
 ///
-/// Three places a sequence can be: `waiting` (in order of priority, then age), `running` (holds
+/// Three places a sequence can be: `waiting` (see [`Line`] for its order), `running` (holds
 /// cache) and `parked` (its reader stopped reading while others waited). All three together are
 /// bounded by the tickets of the inbox.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     limits: Limits,
     overflow: Overflow,
-    waiting: BTreeMap<(i64, SequenceId), Sequence>,
+    waiting: Line,
+    shares: FairShares,
     running: Vec<Sequence>,
     parked: Vec<Sequence>,
     answers: HashMap<u64, Answer>,
@@ -99,7 +102,8 @@ impl Scheduler {
             prefixes: Prefixes::new(&limits),
             limits,
             overflow,
-            waiting: BTreeMap::new(),
+            waiting: Line::default(),
+            shares: FairShares::default(),
             running: Vec::new(),
             parked: Vec::new(),
             answers: HashMap::new(),
@@ -146,11 +150,13 @@ impl Scheduler {
     /// Takes in a request: one waiting sequence a choice.
     pub(crate) fn take(&mut self, arrival: Arrival) {
         let request = Arc::new(arrival.request);
+        let in_flight = self.answers.values().map(|answer| answer.request.tenant.as_deref());
+        self.shares.enter(request.tenant.as_deref(), in_flight);
         for index in 0..request.choices {
             let id = SequenceId(self.next_sequence);
             self.next_sequence += 1;
             let sequence = Sequence::new(id, arrival.id, index, Arc::clone(&request));
-            self.waiting.insert(sequence.place_in_line(), sequence);
+            self.waiting.insert(sequence);
         }
         let answer = Answer {
             delivery: arrival.delivery,
@@ -192,15 +198,18 @@ impl Scheduler {
         let back = |s: &mut Sequence| answers.get(&s.answer).is_some_and(|a| a.delivery.has_room());
         for mut sequence in self.parked.extract_if(.., back) {
             sequence.paused_since = None;
-            self.waiting.insert(sequence.place_in_line(), sequence);
+            self.waiting.insert(sequence);
         }
     }
 
     /// Paused sequences give their places to those who wait, the longest paused first.
     fn park_for_others(&mut self, engine: &mut dyn Engine) {
-        while !self.first_fits() {
+        loop {
             let paused = self.running.iter().enumerate().filter_map(|(i, s)| Some((s.paused_since?, i)));
             let Some((_, place)) = paused.min() else { return };
+            if self.next().is_some() {
+                return;
+            }
             let mut sequence = self.running.swap_remove(place);
             self.prefixes.keep(&sequence, engine);
             engine.park(sequence.id);
@@ -228,12 +237,16 @@ impl Scheduler {
         }
     }
 
-    fn first_fits(&self) -> bool {
-        let Some(first) = self.waiting.values().next() else { return true };
-        let reserved: u32 = self.running.iter().map(|s| s.reserved).fold(0, u32::saturating_add);
+    /// Who is first in the line, if there is a place for them: nobody is overtaken for being large.
+    fn next(&self) -> Option<&Sequence> {
         let places = self.crowd.unwrap_or(usize::MAX).min(self.limits.sequences as usize);
-        self.running.len() < places
-            && reserved.saturating_add(first.cells_needed(self.most_cells())) <= self.limits.cells
+        if self.running.len() >= places {
+            return None;
+        }
+        let first = self.waiting.first(&self.shares)?;
+        let reserved: u32 = self.running.iter().map(|s| s.reserved).fold(0, u32::saturating_add);
+        let fits = reserved.saturating_add(first.cells_needed(self.most_cells())) <= self.limits.cells;
+        fits.then_some(first)
     }
 
     /// Most cells that are set aside for one sequence: what needs more than all is tried alone.
@@ -241,11 +254,14 @@ impl Scheduler {
         self.limits.context.min(self.limits.cells)
     }
 
-    /// Gives free places to those who wait, in their order: nobody is overtaken for being large.
+    /// Gives free places to those who wait, in their order.
     pub(crate) fn admit(&mut self, now: Instant, engine: &mut dyn Engine) {
-        while self.first_fits() {
-            let Some((_, mut sequence)) = self.waiting.pop_first() else { return };
+        while let Some(place) = self.next().map(Sequence::place_in_line) {
+            let Some(mut sequence) = self.waiting.remove(place) else { return };
             let answer = sequence.answer;
+            if !sequence.opened {
+                self.shares.charge(&sequence.request.tenant, sequence.pending());
+            }
             if let Err(error) = open(&mut sequence, engine) {
                 self.end_answer(answer, Some(error), now, engine);
                 continue;
@@ -393,6 +409,7 @@ impl Scheduler {
         let Some(answer) = self.answers.get_mut(&answer_id) else { return };
         answer.first_token_at.get_or_insert(now);
         answer.completion_tokens += made;
+        self.shares.charge(&answer.request.tenant, usize::try_from(made).unwrap_or(usize::MAX));
         answer.note_spared(index, spared);
         for part in parts {
             if answer.delivery.push(part)
@@ -445,8 +462,7 @@ impl Scheduler {
         let is_sound = error.as_ref().is_none_or(|error| error.code == ErrorCode::DeadlineExceeded);
         let mut left: Vec<Sequence> = self.running.extract_if(.., |s| s.answer == id).collect();
         left.extend(self.parked.extract_if(.., |s| s.answer == id));
-        let waiting: Vec<_> = self.waiting.iter().filter(|(_, s)| s.answer == id).map(|(k, _)| *k).collect();
-        left.extend(waiting.iter().filter_map(|key| self.waiting.remove(key)));
+        left.extend(self.waiting.take_answer(id));
         for mut sequence in left {
             if let Some(part) = sequence.flush() {
                 answer.delivery.push(part);
@@ -506,18 +522,18 @@ impl Scheduler {
         self.prefixes.evict(plan.shares.iter().map(|share| share.tokens).sum(), engine)
     }
 
-    /// Makes room after the cache turned out full: the youngest sequence starts again later. False
-    /// if there is only one, which then cannot be helped.
+    /// Makes room after the cache turned out full: of the lowest priority the youngest sequence starts again
+    /// later. False if there is only one, which then cannot be helped.
     pub(crate) fn yield_cells(&mut self, engine: &mut dyn Engine) -> bool {
         if self.running.len() < 2 {
             return false;
         }
-        let youngest = self.running.iter().enumerate().max_by_key(|(_, s)| s.id).map(|(place, _)| place);
-        let Some(place) = youngest else { return false };
+        let last = self.running.iter().enumerate().max_by_key(|(_, s)| s.place_in_line());
+        let Some((place, _)) = last else { return false };
         let mut sequence = self.running.swap_remove(place);
         engine.park(sequence.id);
         sequence.vacate();
-        self.waiting.insert(sequence.place_in_line(), sequence);
+        self.waiting.insert(sequence);
         self.crowd = Some(self.running.len());
         true
     }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::kept_prefixes::Scope;
+use crate::line::Place;
 use crate::token_stream::TokenStream;
 use crate::{FinishReason, Overflow, Part, Request, Run, Sampled, SequenceId, Token};
 
@@ -72,8 +73,8 @@ impl Sequence {
         }
     }
 
-    /// Where it stands among those who wait: by priority, then by age.
-    pub(crate) fn place_in_line(&self) -> (i64, SequenceId) {
+    /// Where it stands among those of its tenant.
+    pub(crate) fn place_in_line(&self) -> Place {
         (-i64::from(self.request.priority), self.id)
     }
 
