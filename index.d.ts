@@ -111,6 +111,15 @@ export interface NativeEmbeddings {
   promptTokens: number
 }
 
+/** Encoded images for a prompt's text; every range is checked behind this border. */
+export interface NativeEncodedImages {
+  embedding: Float32Array
+  count?: number
+  tokensPerImage?: number
+  width?: number
+  height?: number
+}
+
 /** A program with its arguments. */
 export interface NativeEngineProgram {
   program: string
@@ -184,6 +193,13 @@ export interface NativeGenerateOptions {
   suffix?: string
 }
 
+/** What stands round the images of a prompt. */
+export interface NativeImageTags {
+  start: string
+  end: string
+  content: string
+}
+
 /** Load options; every range is checked behind this border. */
 export interface NativeLoadOptions {
   contextSize?: number
@@ -222,6 +238,7 @@ export interface NativeNpuOptions {
   nBatch?: number
   skipSpecialToken?: boolean
   ignoreEosToken?: boolean
+  imageTags?: NativeImageTags
   temperature?: number
   topK?: number
   topP?: number
@@ -237,6 +254,8 @@ export interface NativeNpuOptions {
 export interface NativePrompt {
   text?: string
   embeddings?: Float32Array
+  /** In the text. */
+  images?: NativeEncodedImages
   role?: string
   thinking?: boolean
   keepHistory?: boolean

@@ -97,7 +97,8 @@ pub(crate) fn camel_case(name: &str) -> String {
 /// Writes the names of options inside a message as JavaScript does; parts of longer words stay.
 pub(crate) fn with_camel_case_names(message: &str) -> String {
     let facts = rkllmjs_core::OPTIONS.iter().chain(&rkllmjs_runtime::LOAD_OPTIONS);
-    let names = facts.chain(&rkllmjs_runtime::NPU_OPTIONS).map(|fact| fact.name);
+    let facts = facts.chain(&rkllmjs_runtime::NPU_OPTIONS).chain(&rkllmjs_core::IMAGE_OPTIONS);
+    let names = facts.map(|fact| fact.name);
     let samplers = rkllmjs_core::SAMPLER_NAMES.iter().map(|&(name, _)| name);
     let others = [
         "allow_requantize",

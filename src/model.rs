@@ -6,7 +6,7 @@ use napi::Env;
 use napi::bindgen_prelude::{Either, Float32Array, Function, Null, Object, Uint32Array};
 use napi_derive::napi;
 use rkllmjs_chat::{Messages, RenderOptions};
-use rkllmjs_core::{Error, GenerateOptions, Special};
+use rkllmjs_core::{Error, GenerateOptions, NativeInput, Special};
 use rkllmjs_runtime::{ControlVector, Hooks, Model, PerplexityOptions, PromptInput, Ranking, RerankInput};
 
 use crate::deferred::promise;
@@ -142,7 +142,8 @@ impl NativeModel {
         prompt: NativePrompt,
         options: NativeGenerateOptions,
     ) -> NativeResult<NativeGeneration> {
-        as_value(self.begin(PromptInput::Native(tokens.to_vec(), prompt.into()), options))
+        let begin = |prompt| self.begin(PromptInput::Native(tokens.to_vec(), prompt), options);
+        as_value(NativeInput::try_from(prompt).and_then(begin))
     }
 
     /// Does what only an engine with caches and templates of its own can do; `call` is JSON.

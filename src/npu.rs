@@ -6,9 +6,10 @@ use napi::bindgen_prelude::Float32Array;
 use napi_derive::napi;
 use rkllmjs_chat::RenderOptions;
 use rkllmjs_core::{
-    ClearCache, Error, GenerateOptions, History, NativeCall, NativeContent, NativeInput, NativeReply, Token,
+    ClearCache, Error, GenerateOptions, History, ImageNumbers, NativeCall, NativeContent, NativeImages,
+    NativeInput, NativeReply, Token,
 };
-use rkllmjs_runtime::NpuOptions;
+use rkllmjs_runtime::{ImageTagOptions, NpuOptions};
 use serde_json::Value;
 
 /// Load options that only models on an NPU have; every range is checked behind this border.
@@ -26,6 +27,7 @@ pub struct NativeNpuOptions {
     pub n_batch: Option<f64>,
     pub skip_special_token: Option<bool>,
     pub ignore_eos_token: Option<bool>,
+    pub image_tags: Option<NativeImageTags>,
     pub temperature: Option<f64>,
     pub top_k: Option<f64>,
     pub top_p: Option<f64>,
@@ -51,6 +53,7 @@ impl From<NativeNpuOptions> for NpuOptions {
             n_batch: o.n_batch,
             skip_special_token: o.skip_special_token,
             ignore_eos_token: o.ignore_eos_token,
+            image_tags: o.image_tags.map(ImageTagOptions::from),
             sampling: GenerateOptions {
                 temperature: o.temperature,
                 top_k: o.top_k,
@@ -67,31 +70,70 @@ impl From<NativeNpuOptions> for NpuOptions {
     }
 }
 
+/// What stands round the images of a prompt.
+#[napi(object)]
+#[derive(Debug, Default)]
+pub struct NativeImageTags {
+    pub start: String,
+    pub end: String,
+    pub content: String,
+}
+
+impl From<NativeImageTags> for ImageTagOptions {
+    fn from(NativeImageTags { start, end, content }: NativeImageTags) -> Self {
+        Self { start, end, content }
+    }
+}
+
+/// Encoded images for a prompt's text; every range is checked behind this border.
+#[napi(object)]
+pub struct NativeEncodedImages {
+    pub embedding: Float32Array,
+    pub count: Option<f64>,
+    pub tokens_per_image: Option<f64>,
+    pub width: Option<f64>,
+    pub height: Option<f64>,
+}
+
+impl NativeEncodedImages {
+    fn in_text(self, text: Option<String>) -> Result<NativeContent, Error> {
+        let Self { embedding, count, tokens_per_image, width, height } = self;
+        let numbers = ImageNumbers { count, tokens_per_image, width, height };
+        let images = NativeImages::new(text.unwrap_or_default(), embedding.to_vec(), &numbers);
+        images.map(NativeContent::Images)
+    }
+}
+
 /// A prompt that the NPU's runtime reads itself.
 #[napi(object)]
 pub struct NativePrompt {
     pub text: Option<String>,
     pub embeddings: Option<Float32Array>,
+    /// In the text.
+    pub images: Option<NativeEncodedImages>,
     pub role: Option<String>,
     pub thinking: Option<bool>,
     pub keep_history: Option<bool>,
     pub save_cache: Option<String>,
 }
 
-impl From<NativePrompt> for NativeInput {
-    fn from(prompt: NativePrompt) -> Self {
-        let content = match (prompt.text, prompt.embeddings) {
-            (Some(text), _) => NativeContent::Text(text),
-            (None, Some(values)) => NativeContent::Embeddings(values.to_vec()),
-            (None, None) => NativeContent::Tokens,
+impl TryFrom<NativePrompt> for NativeInput {
+    type Error = Error;
+
+    fn try_from(prompt: NativePrompt) -> Result<Self, Error> {
+        let content = match (prompt.images, prompt.text, prompt.embeddings) {
+            (Some(images), text, _) => images.in_text(text)?,
+            (None, Some(text), _) => NativeContent::Text(text),
+            (None, None, Some(values)) => NativeContent::Embeddings(values.to_vec()),
+            (None, None, None) => NativeContent::Tokens,
         };
-        Self {
+        Ok(Self {
             content,
             role: prompt.role,
             thinking: prompt.thinking.unwrap_or(false),
             history: if prompt.keep_history == Some(true) { History::Keep } else { History::Forget },
             save_cache: prompt.save_cache.map(PathBuf::from),
-        }
+        })
     }
 }
 

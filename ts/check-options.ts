@@ -8,9 +8,13 @@ import { suggestion } from './suggestion.js'
  * A copy of `options` with nothing in it that `table` does not allow, and nothing undefined.
  *
  * A copy, because the checked values must be the ones that are used: the caller's object may
- * change, or compute its properties.
+ * change, or compute its properties. `within` goes before their names in messages: `image.`.
  */
-export function checkOptions<Options extends object>(table: OptionTable, options: Options | undefined): Options {
+export function checkOptions<Options extends object>(
+  table: OptionTable,
+  options: Options | undefined,
+  within = '',
+): Options {
   if (options === undefined) return {} as Options
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw invalidRequest(`options must be an object, got ${describeValue(options)}`)
@@ -18,9 +22,9 @@ export function checkOptions<Options extends object>(table: OptionTable, options
   const checked: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(options)) {
     const rule = Object.hasOwn(table, name) ? table[name] : undefined
-    if (rule === undefined) throw unknownOption(name, table)
+    if (rule === undefined) throw unknownOption(name, table, within)
     if (value === undefined) continue
-    checkValue(name, value, rule)
+    checkValue(`${within}${name}`, value, rule)
     checked[name] = value
   }
   return checked as Options
@@ -37,8 +41,9 @@ function checkValue(name: string, value: unknown, rule: OptionRule): void {
   }
 }
 
-function unknownOption(name: string, table: OptionTable): RkllmError {
+function unknownOption(name: string, table: OptionTable, within: string): RkllmError {
   const meant = suggestion(name, Object.keys(table))
-  const hint = meant === undefined ? '' : `; did you mean ${JSON.stringify(meant)}?`
-  return invalidRequest(`unknown option ${JSON.stringify(name)}${hint}`, { option: name })
+  const hint = meant === undefined ? '' : `; did you mean ${JSON.stringify(`${within}${meant}`)}?`
+  const option = `${within}${name}`
+  return invalidRequest(`unknown option ${JSON.stringify(option)}${hint}`, { option })
 }

@@ -47,8 +47,10 @@ export type {
   RKLLMGenerateOptions,
   RKLLMLoadOptions,
   RKLLMNumbers,
+  RKLLMPrompt,
   RuntimeInfo,
 } from './rkllm-options.js'
+export type { EncodedImages, ImagePrompt, ImageTags } from './image-prompt.js'
 export type { LoadOptions, KvCacheType, Pooling } from './load-options.js'
 export type { ModelInfo, MemoryEstimate } from './model-info.js'
 export type { ModelStats } from './model-stats.js'

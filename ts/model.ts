@@ -13,6 +13,7 @@ import type { ReadyListener } from './generation-router.js'
 import { GenerationRun } from './generation-run.js'
 import type { RunRequest } from './generation-run.js'
 import { Generation } from './generation.js'
+import { refuseImages } from './image-prompt.js'
 import { holdWhile } from './keep-alive.js'
 import { LoadedLoras } from './lora.js'
 import type { LoadLoraOptions, LoadedLora } from './lora.js'
@@ -100,6 +101,7 @@ export abstract class Model implements AsyncDisposable {
   generate(prompt: string | Uint32Array | readonly number[], options?: GenerateOptions): Generation<GenerateResult> {
     const prepare = (): RunRequest => {
       const nativeModel = this.opened()
+      refuseImages(prompt)
       const given = typeof prompt === 'string' ? prompt : toTokens('prompt', prompt)
       const checked = checkOptions(table.GENERATE_OPTIONS, options)
       return this.request(checked, (nativeOptions) => nativeModel.generate(given, nativeOptions))

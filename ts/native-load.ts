@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { throwIfAborted, whenAborted } from './abort.js'
 import { addonFolder } from './addon-folder.js'
 import { checkOptions } from './check-options.js'
+import { toNativeImageTags } from './image-prompt.js'
 import { holdWhile } from './keep-alive.js'
 import type { LoadOptions } from './load-options.js'
 import { native, unwrap } from './native.js'
@@ -97,7 +98,7 @@ class Load {
 
 function toNativeLoadOptions(options: LoadOptions, engine: Engine | undefined): NativeLoadOptions {
   const nativeOptions: NativeLoadOptions = pick(options, PLAIN_LOAD_OPTIONS)
-  const { gpuLayers, maxContextLength, libraryPath } = options
+  const { gpuLayers, maxContextLength, libraryPath, imageTags } = options
   if (gpuLayers !== undefined) nativeOptions.gpuLayers = gpuLayers === 'auto' ? -1 : gpuLayers
   // The same under the name that the NPU's own API has for it.
   if (maxContextLength !== undefined) nativeOptions.contextSize ??= maxContextLength
@@ -105,6 +106,7 @@ function toNativeLoadOptions(options: LoadOptions, engine: Engine | undefined): 
   nativeOptions.engineProgram = { program: process.execPath, arguments: [ENGINE_PROCESS] }
   const npu: NativeNpuOptions = { ...pick(options, PLAIN_NPU_OPTIONS), addonFolder }
   if (libraryPath !== undefined) npu.libraryPath = toPath(libraryPath, 'libraryPath')
+  if (imageTags !== undefined) npu.imageTags = toNativeImageTags(imageTags)
   return { ...nativeOptions, npu }
 }
 

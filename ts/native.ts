@@ -54,6 +54,7 @@ export interface NativeNpuOptions {
   nBatch?: number
   skipSpecialToken?: boolean
   ignoreEosToken?: boolean
+  imageTags?: NativeImageTags
   temperature?: number
   topK?: number
   topP?: number
@@ -65,10 +66,27 @@ export interface NativeNpuOptions {
   mirostatEta?: number
 }
 
+/** What stands round the images of a prompt. */
+export interface NativeImageTags {
+  start: string
+  end: string
+  content: string
+}
+
+/** Encoded images for a prompt's text. */
+export interface NativeEncodedImages {
+  embedding: Float32Array
+  count?: number
+  tokensPerImage?: number
+  width?: number
+  height?: number
+}
+
 /** A prompt that the NPU's runtime reads itself; the tokens, where it has neither text nor vectors. */
 export interface NativePrompt {
   text?: string
   embeddings?: Float32Array
+  images?: NativeEncodedImages
   role?: string
   thinking?: boolean
   keepHistory?: boolean

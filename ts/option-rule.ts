@@ -50,6 +50,8 @@ export const tokens: OptionRule = {
   accepts: (value) => types.isUint32Array(value) || isArrayOf(isNumber)(value),
 }
 
+export const floats: OptionRule = { expected: 'a Float32Array', accepts: types.isFloat32Array }
+
 export const logitBias: OptionRule = {
   expected: 'an object, a Map or an array of [token, bias] pairs, all of them numbers',
   accepts: (value) => {

@@ -7,6 +7,7 @@ import type { LoadControlVectorOptions } from './control-vectors.js'
 import type { DiagnoseOptions } from './diagnose.js'
 import type { EmbedOptions } from './embed.js'
 import type { GenerateOptions } from './generate-options.js'
+import type { EncodedImages, ImagePrompt, ImageTags } from './image-prompt.js'
 import type { LoadOptions } from './load-options.js'
 import type { LoadLoraOptions } from './lora.js'
 import type { PerplexityOptions } from './perplexity.js'
@@ -134,6 +135,7 @@ export const NPU_OPTIONS = {
   ...PLAIN_NPU_OPTIONS,
   libraryPath: rule.path,
   maxContextLength: rule.number,
+  imageTags: rule.record,
 } as const satisfies RulesOf<NpuOptions>
 
 export const LOAD_OPTIONS = {
@@ -155,6 +157,32 @@ export const RKLLM_GENERATE_OPTIONS = {
   enableThinking: rule.boolean,
   role: rule.only(['user', 'tool']),
 } as const satisfies RulesOf<RKLLMGenerateOptions> & OptionTable
+
+export const IMAGE_PROMPT = {
+  text: rule.string,
+  image: rule.record,
+  video: rule.unsupported,
+  audio: rule.unsupported,
+} as const satisfies RulesOf<ImagePrompt> & OptionTable
+
+/** What is said of images that the addon takes under the same name and in the same form. */
+export const IMAGE_NUMBERS = {
+  count: rule.number,
+  tokensPerImage: rule.number,
+  width: rule.number,
+  height: rule.number,
+} as const satisfies Partial<RulesOf<EncodedImages>>
+
+export const ENCODED_IMAGES = {
+  ...IMAGE_NUMBERS,
+  embedding: rule.floats,
+} as const satisfies RulesOf<EncodedImages>
+
+export const IMAGE_TAGS = {
+  start: rule.string,
+  end: rule.string,
+  content: rule.string,
+} as const satisfies RulesOf<ImageTags>
 
 export const CLEAR_CACHE_OPTIONS = {
   keepSystemPrompt: rule.boolean,

@@ -7,6 +7,7 @@ import { invalidRequest, RkllmError } from './error.js'
 import { GenerationRun } from './generation-run.js'
 import type { RunRequest } from './generation-run.js'
 import { Generation } from './generation.js'
+import { isImagePrompt, toNativeImages } from './image-prompt.js'
 import { InferenceWatch } from './inference-watch.js'
 import { toJson } from './json.js'
 import { holdWhile } from './keep-alive.js'
@@ -25,6 +26,7 @@ import type {
   RKLLMGenerateOptions,
   RKLLMLoadOptions,
   RKLLMNumbers,
+  RKLLMPrompt,
   RuntimeInfo,
 } from './rkllm-options.js'
 import type { RKLLMEvents } from './rkllm-events.js'
@@ -85,20 +87,26 @@ export class RKLLMClient extends Model {
   }
 
   /**
-   * Continues `prompt`: text, tokens, or one vector for each token.
+   * Continues `prompt`: text, tokens, one vector for each token, or text with encoded images.
+   *
+   * @example
+   * ```ts
+   * const image = { embedding, tokensPerImage: 196, width: 392, height: 392 }
+   * await client.generate({ text: 'What is in <image>?', image })
+   * ```
    *
    * `mode: 'last-hidden-layer'` and `'logits'` resolve to numbers instead.
    */
   override generate(
-    prompt: string | Uint32Array | readonly number[] | Float32Array,
+    prompt: RKLLMPrompt,
     options: RKLLMGenerateOptions & { readonly mode: 'last-hidden-layer' | 'logits' },
   ): Promise<RKLLMNumbers>
   override generate(
-    prompt: string | Uint32Array | readonly number[] | Float32Array,
+    prompt: RKLLMPrompt,
     options?: RKLLMGenerateOptions,
   ): Generation<GenerateResult>
   override generate(
-    prompt: string | Uint32Array | readonly number[] | Float32Array,
+    prompt: RKLLMPrompt,
     options?: RKLLMGenerateOptions,
   ): Generation<GenerateResult> | Promise<RKLLMNumbers> {
     const mode = options?.mode
@@ -216,15 +224,13 @@ export class RKLLMClient extends Model {
     this.#events.emit('initialized')
   }
 
-  #prepare(
-    prompt: string | Uint32Array | readonly number[] | Float32Array,
-    options: RKLLMGenerateOptions | undefined,
-  ): RunRequest {
+  #prepare(prompt: RKLLMPrompt, options: RKLLMGenerateOptions | undefined): RunRequest {
     const nativeModel = this.opened()
     const checked = checkOptions(table.RKLLM_GENERATE_OPTIONS, options)
     const { keepHistory, promptCache, enableThinking, role } = checked
     const isPlain = [keepHistory, promptCache, enableThinking, role].every((option) => option === undefined)
-    if (isPlain && !(prompt instanceof Float32Array)) {
+    const hasVectors = prompt instanceof Float32Array || isImagePrompt(prompt)
+    if (isPlain && !hasVectors) {
       const given = typeof prompt === 'string' ? prompt : toTokens('prompt', prompt)
       return this.request(checked, (nativeOptions) => nativeModel.generate(given, nativeOptions))
     }
@@ -235,15 +241,15 @@ export class RKLLMClient extends Model {
     if (promptCache !== undefined) extras.saveCache = resolve(toPath(promptCache.save, 'promptCache.save'))
     if (typeof prompt === 'string') extras.text = prompt
     else if (prompt instanceof Float32Array) extras.embeddings = prompt
-    const tokens = typeof prompt === 'string' || prompt instanceof Float32Array ? NO_TOKENS : toTokens('prompt', prompt)
+    else if (isImagePrompt(prompt)) Object.assign(extras, toNativeImages(prompt))
+    const tokens = typeof prompt === 'string' || hasVectors ? NO_TOKENS : toTokens('prompt', prompt)
     return this.request(checked, (nativeOptions) => nativeModel.generateNative(tokens, extras, nativeOptions))
   }
 
-  async #numbers(
-    prompt: string | Uint32Array | readonly number[] | Float32Array,
-    mode: 'last-hidden-layer' | 'logits',
-  ): Promise<RKLLMNumbers> {
-    if (prompt instanceof Float32Array) throw invalidRequest(`mode ${mode} takes text or tokens`, { option: 'mode' })
+  async #numbers(prompt: RKLLMPrompt, mode: 'last-hidden-layer' | 'logits'): Promise<RKLLMNumbers> {
+    if (prompt instanceof Float32Array || isImagePrompt(prompt)) {
+      throw invalidRequest(`mode ${mode} takes text or tokens`, { option: 'mode' })
+    }
     const tokens = typeof prompt === 'string' ? this.tokenize(prompt, { addSpecial: true }) : toTokens('prompt', prompt)
     const { values = new Float32Array(0), row = 0 } = await this.#call({ call: mode }, tokens)
     return { values, rows: row === 0 ? 0 : values.length / row, size: row }

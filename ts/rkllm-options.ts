@@ -1,4 +1,5 @@
 import type { GenerateOptions } from './generate-options.js'
+import type { ImagePrompt, ImageTags } from './image-prompt.js'
 import type { LoadOptions } from './load-options.js'
 import type { FilePath } from './path.js'
 
@@ -63,6 +64,12 @@ export interface NpuOptions {
    * @defaultValue false
    */
   readonly ignoreEosToken?: boolean | undefined
+  /**
+   * What stands round images in the model's vocabulary.
+   *
+   * @defaultValue nothing
+   */
+  readonly imageTags?: ImageTags | undefined
   // How tokens are chosen where a request does not say. 1.2 runtimes know no other way.
   /**
    * Divides the logits; 0 always picks the most likely token.
@@ -130,6 +137,9 @@ export interface RKLLMClientOptions extends RKLLMLoadOptions {
   readonly modelPath: FilePath
 }
 
+/** What {@link RKLLMClient.generate} continues: text, tokens, one vector for each token, or text with images. */
+export type RKLLMPrompt = string | Uint32Array | readonly number[] | Float32Array | ImagePrompt
+
 /** How the NPU answers a prompt. */
 export interface RKLLMGenerateOptions extends GenerateOptions {
   /**
@@ -144,7 +154,7 @@ export interface RKLLMGenerateOptions extends GenerateOptions {
    * @defaultValue false
    */
   readonly keepHistory?: boolean | undefined
-  /** Where to save the cache of this prompt, for {@link RKLLMClient.loadPromptCache}. */
+  /** Where to save the cache of this prompt, for {@link RKLLMClient.loadPromptCache}. Not for prompts with images. */
   readonly promptCache?: { readonly save: FilePath } | undefined
   /**
    * Lets the model think first, where the runtime's own template knows how.

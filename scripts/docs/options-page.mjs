@@ -40,6 +40,8 @@ const TABLES = [
     ],
   },
   { heading: 'Generation on an NPU: those of generation, and', file: 'ts/rkllm-options.ts', name: 'RKLLMGenerateOptions' },
+  { heading: 'Images of a prompt on an NPU: `image`', file: 'ts/image-prompt.ts', name: 'EncodedImages' },
+  { heading: 'What stands round images: `imageTags`', file: 'ts/image-prompt.ts', name: 'ImageTags' },
   { heading: 'Clearing the cache of an NPU', file: 'ts/rkllm-options.ts', name: 'ClearCacheOptions', all: true },
   { heading: 'Ranking', file: 'ts/rerank.ts', name: 'RerankOptions', all: true },
   { heading: 'Embedding', file: 'ts/embed.ts', name: 'EmbedOptions', all: true },

@@ -2,6 +2,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Error, NativeImages};
+
 /// What an engine that reads prompts itself is given, and what it alone knows to do with one.
 ///
 /// The request's `prompt` then only says how many tokens it is counted as.
@@ -19,6 +21,23 @@ pub struct NativeInput {
     pub save_cache: Option<PathBuf>,
 }
 
+impl NativeInput {
+    /// Checks images against the vectors of the model, whose length is `embedding_length` where it is known.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-request` naming what is wrong; `unsupported` if their cache is to be saved.
+    pub fn check_images(&self, embedding_length: Option<u32>) -> Result<(), Error> {
+        let NativeContent::Images(images) = &self.content else { return Ok(()) };
+        if self.save_cache.is_some() {
+            let message =
+                "cannot be combined with an image: nothing tells a saved image from another one of its size";
+            return Err(Error::unsupported("prompt_cache", message));
+        }
+        images.check(embedding_length)
+    }
+}
+
 /// What an engine that reads prompts itself reads.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub enum NativeContent {
@@ -29,6 +48,8 @@ pub enum NativeContent {
     Text(String),
     /// Vectors in place of tokens, one after the other.
     Embeddings(Vec<f32>),
+    /// Text with images in it.
+    Images(NativeImages),
 }
 
 /// Whether an engine keeps a conversation on its own.

@@ -334,3 +334,15 @@ fn images_take_the_place_of_their_tags_between_their_texts() {
     assert_eq!(ask(c"no tag", 1).status, -1);
     assert_eq!(ask(c"<image>", 2).status, -1);
 }
+
+#[test]
+fn the_size_of_an_image_is_its_width_and_height_or_neither() {
+    let mut rows = vec![0.01_f32; reference::model().embedding_size()];
+    let model = Model::tiny();
+    for (width, height, status) in [(0, 0, 0), (28, 56, 0), (28, 0, -1), (0, 28, -1)] {
+        let mut input = family::image_input(c"<image>", &mut rows, 1, 1, c"", c"");
+        family::image_size(&mut input, width, height);
+        let param = &mut InferParam::default();
+        assert_eq!(model.run(&mut [input], param).status, status, "{width} × {height}");
+    }
+}

@@ -11,7 +11,7 @@ use rkllmjs_core::{
 };
 use rkllmjs_llama::{LoadOptions, Model};
 use rkllmjs_rkllm::library::{Library, Search};
-use rkllmjs_rkllm::{EngineOptions, HandleSampling, RkllmEngine, RuntimeLog, SessionSettings};
+use rkllmjs_rkllm::{EngineOptions, HandleSampling, ImageTags, RkllmEngine, RuntimeLog, SessionSettings};
 use rkllmjs_rkllm_standin::model_file::wrap;
 
 use crate::FILE;
@@ -72,6 +72,7 @@ impl ModelFile {
             keep: -1,
             skip_special_tokens: true,
             ignore_end: false,
+            image_tags: ImageTags::default(),
             npu_domain: 0,
             embed_flash: true,
             cpu_mask: 1,

@@ -38,6 +38,10 @@ pub struct Media {
     pub start: String,
     /// Text after each of them.
     pub end: String,
+    /// What the vendor's runtime has in the place of each row until it puts the row there; nothing here.
+    pub content: String,
+    /// Width and height as they were encoded; 0 is unknown.
+    pub size: [usize; 2],
 }
 
 /// What an input holds.

@@ -17,4 +17,4 @@ mod testing;
 
 pub use engine::{EngineOptions, RkllmEngine};
 pub use sampling::default_sampling;
-pub use session::{HandleSampling, RuntimeLog, SessionSettings};
+pub use session::{HandleSampling, ImageTags, RuntimeLog, SessionSettings};

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use rkllmjs_core::{OPTIONS, OptionFact};
+use rkllmjs_core::{IMAGE_OPTIONS, OPTIONS, OptionFact};
 use rkllmjs_runtime::{LOAD_OPTIONS, NPU_OPTIONS};
 
 /// Rows that are no plain number in JavaScript; the table of the other options has these.
@@ -15,8 +15,12 @@ fn main() -> std::io::Result<()> {
 
 /// The tables under their headings.
 pub(crate) fn option_tables() -> String {
-    let tables =
-        [("Generation", &OPTIONS[..]), ("Loading", &LOAD_OPTIONS), ("Loading on an NPU", &NPU_OPTIONS)];
+    let tables = [
+        ("Generation", &OPTIONS[..]),
+        ("Loading", &LOAD_OPTIONS),
+        ("Loading on an NPU", &NPU_OPTIONS),
+        ("Images of a prompt on an NPU", &IMAGE_OPTIONS),
+    ];
     let sections = tables.map(|(heading, facts)| format!("### {heading}\n\n{}", table(facts)));
     sections.join("\n")
 }
@@ -35,8 +39,8 @@ fn row(fact: &OptionFact) -> String {
 
 /// Writes every option named in `text` as JavaScript does.
 fn with_camel_case_names(text: &str) -> String {
-    let mut names: Vec<&str> =
-        OPTIONS.iter().chain(&LOAD_OPTIONS).chain(&NPU_OPTIONS).map(|fact| fact.name).collect();
+    let facts = OPTIONS.iter().chain(&LOAD_OPTIONS).chain(&NPU_OPTIONS).chain(&IMAGE_OPTIONS);
+    let mut names: Vec<&str> = facts.map(|fact| fact.name).collect();
     // The longest first: one name may be a part of another.
     names.sort_by_key(|name| std::cmp::Reverse(name.len()));
     names.into_iter().fold(text.to_owned(), |text, name| text.replace(name, &camel_case(name)))

@@ -15,6 +15,7 @@ mod inspect;
 mod load;
 mod machine;
 mod model;
+mod native_prompt;
 mod npu_status;
 mod perplexity;
 mod plan;
@@ -30,7 +31,8 @@ pub use control_vectors::ControlVector;
 pub use diagnose::{Question, diagnose};
 pub use inspect::inspect;
 pub use load::{
-    EngineProgram, Hooks, LOAD_OPTIONS, LoadOptions, NPU_OPTIONS, NpuOptions, load, serve_engine,
+    EngineProgram, Hooks, ImageTagOptions, LOAD_OPTIONS, LoadOptions, NPU_OPTIONS, NpuOptions, load,
+    serve_engine,
 };
 pub use machine::{Machine, machine};
 pub use model::{Model, PromptInput};

@@ -86,6 +86,8 @@ pub(crate) struct Parts {
     /// Refuses an adapter (the first path) that does not fit the model (the second).
     pub(crate) check_adapter: fn(&Path, &Path) -> Result<(), Error>,
     pub(crate) template: Option<String>,
+    /// Numbers in the vector of a token, where prompts of vectors are taken and it is known.
+    pub(crate) embedding_length: Option<u32>,
     /// Why the model cannot say yes or no to documents, if it cannot.
     pub(crate) rerank_refusal: Option<Error>,
     /// What happens to an answer that fills the context.
@@ -325,8 +327,7 @@ impl Model {
                 fill::prompt(tokenizer.as_ref(), before, after).map(ReadPrompt::from)
             }
             PromptInput::Native(tokens, input) => {
-                let tokens = if tokens.is_empty() { vec![0] } else { tokens.clone() };
-                Ok(ReadPrompt { native: Some(input.clone()), ..tokens.into() })
+                Ok(ReadPrompt { native: Some(input.clone()), ..self.counted(tokens, input)?.into() })
             }
         }
     }
@@ -351,6 +352,10 @@ impl Model {
             keep = keep.max(u32::try_from(shared).unwrap_or(u32::MAX));
         }
         Ok(ReadPrompt { keep, ..read })
+    }
+
+    pub(crate) fn embedding_length(&self) -> Option<u32> {
+        self.inner.parts.embedding_length
     }
 
     fn is_vocabulary_in_engine(&self) -> bool {

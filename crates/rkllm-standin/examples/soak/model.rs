@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rkllmjs_core::{FinishReason, GenerateOptions, ModelHandle, ModelSettings, Request, Token};
 use rkllmjs_rkllm::library::{Library, Search};
-use rkllmjs_rkllm::{EngineOptions, HandleSampling, RkllmEngine, RuntimeLog, SessionSettings};
+use rkllmjs_rkllm::{EngineOptions, HandleSampling, ImageTags, RkllmEngine, RuntimeLog, SessionSettings};
 use rkllmjs_rkllm_standin::model_file::write_scripted;
 
 const CONTEXT: u32 = 1024;
@@ -48,6 +48,7 @@ impl Scripted {
             keep: -1,
             skip_special_tokens: true,
             ignore_end: false,
+            image_tags: ImageTags::default(),
             npu_domain: 0,
             embed_flash: true,
             cpu_mask: 1,

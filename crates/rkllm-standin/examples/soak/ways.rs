@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rkllmjs_core::{
     ClearCache, Engine, Error, FinishReason, Generation, History, ModelHandle, NativeCall, NativeContent,
-    NativeInput, Outcome, Part, Request,
+    NativeImages, NativeInput, Outcome, Part, Request,
 };
 
 use crate::model::{Scripted, Shape, tokens};
@@ -220,10 +220,18 @@ fn judge(
 }
 
 fn native_input(scripted: &Scripted, random: &mut Random) -> NativeInput {
-    let content = match random.below(3) {
+    let content = match random.below(4) {
         0 => NativeContent::Tokens,
         1 => NativeContent::Text("a question".to_owned()),
-        _ => NativeContent::Embeddings(vec![0.25; 8 * 5]),
+        2 => NativeContent::Embeddings(vec![0.25; 8 * 5]),
+        // Two different images, so that the cache is cleared between them.
+        _ => NativeContent::Images(NativeImages {
+            text: "<image> and <image>".to_owned(),
+            values: vec![if random.below(2) == 0 { 0.25 } else { 0.5 }; 8 * 2 * 3],
+            count: 2,
+            tokens_per_image: 3,
+            size: Some((28, 28)),
+        }),
     };
     let history = if random.below(2) == 0 { History::Keep } else { History::Forget };
     // A cache that is saved holds tokens.

@@ -175,6 +175,12 @@ impl<'a> Places<'a> {
         let mut places = Vec::with_capacity(media.len());
         for medium in media {
             let rows = loaded.read_vectors(&medium.vectors)?;
+            if medium.size.contains(&0) != (medium.size == [0; 2]) {
+                return Err(Failure::new(format!(
+                    "{} has a width or a height without the other",
+                    medium.tag
+                )));
+            }
             if medium.count == 0
                 || medium.rows == 0
                 || medium.count.checked_mul(medium.rows) != Some(rows.len())

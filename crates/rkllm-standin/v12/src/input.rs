@@ -15,6 +15,7 @@ use rkllmjs_rkllm_sys::{
 pub(crate) struct Tags {
     start: String,
     end: String,
+    content: String,
 }
 
 static TAGS: Mutex<BTreeMap<usize, Tags>> = Mutex::new(BTreeMap::new());
@@ -30,7 +31,9 @@ impl Tags {
         let start = unsafe { abi::text_or_empty(param.img_start) }?;
         // SAFETY: the caller's promise.
         let end = unsafe { abi::text_or_empty(param.img_end) }?;
-        Some(Self { start, end })
+        // SAFETY: the caller's promise.
+        let content = unsafe { abi::text_or_empty(param.img_content) }?;
+        Some(Self { start, end, content })
     }
 
     pub(crate) fn remember(self, handle: rkllm_handle) {
@@ -145,6 +148,8 @@ unsafe fn multimodal(input: &rkllm12_multimodal_input, size: usize, tags: &Tags)
         vectors,
         start: tags.start.clone(),
         end: tags.end.clone(),
+        content: tags.content.clone(),
+        size: [input.image_width, input.image_height],
     }];
     Some(Input::Multimodal { prompt, media })
 }

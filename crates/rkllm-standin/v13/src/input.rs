@@ -112,6 +112,8 @@ struct Encoded {
     count: usize,
     start: *const c_char,
     end: *const c_char,
+    content: *const c_char,
+    size: [usize; 2],
 }
 
 impl Encoded {
@@ -129,7 +131,10 @@ impl Encoded {
         let start = unsafe { abi::text_or_empty(self.start) }?;
         // SAFETY: the caller's promise.
         let end = unsafe { abi::text_or_empty(self.end) }?;
-        Some(Some(Media { tag: self.tag, count: self.count, rows: self.rows_each, vectors, start, end }))
+        // SAFETY: the caller's promise.
+        let content = unsafe { abi::text_or_empty(self.content) }?;
+        let Self { tag, count, rows_each: rows, size, .. } = *self;
+        Some(Some(Media { tag, count, rows, vectors, start, end, content, size }))
     }
 }
 
@@ -148,6 +153,8 @@ unsafe fn multimodal(input: &rkllm13_multimodal_input, size: usize) -> Option<In
             count: image.n_image,
             start: image.image_start,
             end: image.image_end,
+            content: image.image_content,
+            size: [image.image_width, image.image_height],
         },
         Encoded {
             tag: "<video>",
@@ -156,6 +163,8 @@ unsafe fn multimodal(input: &rkllm13_multimodal_input, size: usize) -> Option<In
             count: video.n_video,
             start: video.video_start,
             end: video.video_end,
+            content: video.video_content,
+            size: [video.frame_width, video.frame_height],
         },
         Encoded {
             tag: "<audio>",
@@ -164,6 +173,8 @@ unsafe fn multimodal(input: &rkllm13_multimodal_input, size: usize) -> Option<In
             count: audio.n_audio,
             start: audio.audio_start,
             end: audio.audio_end,
+            content: audio.audio_content,
+            size: [0; 2],
         },
     ];
     let mut media = Vec::new();

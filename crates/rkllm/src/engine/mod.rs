@@ -2,6 +2,7 @@
 
 mod adapters;
 mod caches;
+mod images;
 mod input;
 mod numbers;
 mod taking;
@@ -13,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rkllmjs_core::{
-    AbortSwitch, Adapters, Batch, Detail, Engine, Error, ErrorCode, History, Limits, NativeCall,
+    AbortSwitch, Adapters, Batch, ClearCache, Detail, Engine, Error, ErrorCode, History, Limits, NativeCall,
     NativeContent, NativeInput, NativeReply, Opening, Run, SequenceId, Sink, StepOutcome, Token, Tokenizer,
 };
 
@@ -23,7 +24,8 @@ use crate::sampling::{handle_sampling, option_support};
 use crate::session::{Exchange, Floats, HandleSampling, Mode, RunRequest, Session, SessionSettings};
 use adapters::LoadedAdapter;
 use caches::{LoadedCache, Templates};
-use input::{c_path, c_string, content};
+use images::CachedImages;
+use input::{Vectors, c_path, c_string, content};
 
 /// Why a run for numbers may bring none.
 const NO_NUMBERS: &str = "gave no numbers: the model may not be converted for this";
@@ -95,7 +97,7 @@ struct Active {
 pub struct RkllmEngine {
     session: Session,
     limits: Limits,
-    embedding_length: Option<u32>,
+    vectors: Vectors,
     tokenizer: Option<Arc<dyn Tokenizer>>,
     per_run_sampling: bool,
     handle_sampling: HandleSampling,
@@ -105,6 +107,7 @@ pub struct RkllmEngine {
     cached: Vec<Token>,
     adapters: BTreeMap<String, LoadedAdapter>,
     active_adapter: Option<String>,
+    images: CachedImages,
     model_fingerprint: Fingerprint,
     templates: Templates,
     runtime_version: Option<String>,
@@ -147,10 +150,15 @@ impl RkllmEngine {
             options: option_support(library.abi, &settings),
         };
         let handle_sampling = settings.sampling;
+        let vectors = Vectors {
+            length: embedding_length,
+            image_tags: settings.image_tags.clone(),
+            context: settings.context,
+        };
         Ok(Self {
             session: Session::open(library, settings, exchange)?,
             limits,
-            embedding_length,
+            vectors,
             tokenizer,
             per_run_sampling,
             handle_sampling,
@@ -159,6 +167,7 @@ impl RkllmEngine {
             cached: Vec::new(),
             adapters: BTreeMap::new(),
             active_adapter: None,
+            images: CachedImages::default(),
             model_fingerprint,
             templates: Templates { model: chat_template, ..Templates::default() },
             runtime_version: library.version.map(|version| version.to_string()),
@@ -214,7 +223,7 @@ impl RkllmEngine {
             Some((path, origin)) => Some(Saving::begin(sequence, path, origin)?),
             None => None,
         };
-        let content = content(&native, &open.tokens, self.embedding_length)?;
+        let content = content(&native, &open.tokens, &self.vectors)?;
         if open.is_resumable() {
             let cached = self.cached.iter().zip(&open.tokens).take_while(|(have, want)| have == want).count();
             // The last token is always computed, because it gives the next one.
@@ -235,6 +244,9 @@ impl RkllmEngine {
             max_tokens: open.left().unwrap_or(self.limits.context),
             keep_history: native.history == History::Keep,
         };
+        if self.images.are_others(&native) {
+            self.session.call(|handle| handle.clear_cache(ClearCache::All))??;
+        }
         self.session.start(request)
     }
 }

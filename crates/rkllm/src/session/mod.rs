@@ -12,6 +12,6 @@ mod settings;
 mod thread;
 
 pub(crate) use exchange::{Event, Exchange, Floats, Perf};
-pub(crate) use request::{Content, Mode, RunRequest};
-pub use settings::{HandleSampling, RuntimeLog, SessionSettings};
+pub(crate) use request::{Content, Images, Mode, RunRequest};
+pub use settings::{HandleSampling, ImageTags, RuntimeLog, SessionSettings};
 pub(crate) use thread::{Session, Wait};

@@ -40,6 +40,17 @@ impl Default for HandleSampling {
     }
 }
 
+/// Texts of the model's vocabulary round the images of a prompt; empty where it has none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageTags {
+    /// Before each image.
+    pub start: CString,
+    /// Behind each image.
+    pub end: CString,
+    /// What stands for each of an image's tokens.
+    pub content: CString,
+}
+
 /// Where what the runtime prints goes, for messages that point there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RuntimeLog {
@@ -65,6 +76,8 @@ pub struct SessionSettings {
     pub skip_special_tokens: bool,
     /// Whether an answer goes on after the token that ends it. 1.3 only.
     pub ignore_end: bool,
+    /// What stands round images. Fixed when a model is opened on 1.2, given with each image on 1.3.
+    pub image_tags: ImageTags,
     /// First memory domain of the NPU, each of about 4 GB.
     pub npu_domain: i32,
     /// Whether token embeddings stay on disk instead of in memory.

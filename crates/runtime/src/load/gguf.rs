@@ -50,6 +50,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
         vocabulary: Mutex::new(Vocabulary::Known(tokenizer)),
         default_max_tokens: None,
         overflow,
+        embedding_length: None,
         check_adapter: file::check_adapter,
         rerank_refusal: rerank_refusal(options, &facts),
         template,

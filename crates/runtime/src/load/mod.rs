@@ -6,7 +6,7 @@ mod npu_options;
 mod rkllm;
 
 pub use isolated::{EngineProgram, serve_engine};
-pub use npu_options::NpuOptions;
+pub use npu_options::{ImageTagOptions, NpuOptions};
 pub use rkllm::NPU_OPTIONS;
 
 use std::fmt;

@@ -3,6 +3,17 @@ use std::path::PathBuf;
 use rkllmjs_core::GenerateOptions;
 use serde::{Deserialize, Serialize};
 
+/// What stands round the images of a prompt, as a caller wrote it; empty where nothing does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageTagOptions {
+    /// Before each image.
+    pub start: String,
+    /// Behind each image.
+    pub end: String,
+    /// What stands for each of an image's tokens.
+    pub content: String,
+}
+
 /// Load options that only models on an NPU have, as a caller wrote them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct NpuOptions {
@@ -28,6 +39,8 @@ pub struct NpuOptions {
     pub skip_special_token: Option<bool>,
     /// Go on after the token that ends an answer.
     pub ignore_eos_token: Option<bool>,
+    /// Texts of the model's vocabulary round images.
+    pub image_tags: Option<ImageTagOptions>,
     /// How tokens are chosen where a request says nothing of it; 1.2 runtimes know no other way.
     pub sampling: GenerateOptions,
 }
@@ -47,6 +60,7 @@ impl NpuOptions {
             ("n_batch", self.n_batch.is_some()),
             ("skip_special_token", self.skip_special_token.is_some()),
             ("ignore_eos_token", self.ignore_eos_token.is_some()),
+            ("image_tags", self.image_tags.is_some()),
             ("temperature", sampling.temperature.is_some()),
             ("top_k", sampling.top_k.is_some()),
             ("top_p", sampling.top_p.is_some()),

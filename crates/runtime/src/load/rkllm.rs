@@ -14,11 +14,11 @@ use rkllmjs_llama::LogLevel;
 use rkllmjs_rkllm::library::{Library, Search, Version};
 use rkllmjs_rkllm::model_file::{self, ModelFile};
 use rkllmjs_rkllm::{
-    EngineOptions, HandleSampling, RkllmEngine, RuntimeLog, SessionSettings, default_sampling, npu,
+    EngineOptions, HandleSampling, ImageTags, RkllmEngine, RuntimeLog, SessionSettings, default_sampling, npu,
 };
 use serde_json::Value;
 
-use super::{Hooks, LoadOptions, NpuOptions, isolated, stopped};
+use super::{Hooks, ImageTagOptions, LoadOptions, NpuOptions, isolated, stopped};
 use crate::info::{NpuFacts, describe_npu, describe_runtime};
 use crate::machine::fast_processor_mask;
 use crate::model::{Model, Parts, Vocabulary};
@@ -32,6 +32,8 @@ const CONTEXT_DEFAULT: u32 = 4096;
 /// The most that a model can be converted for.
 const CONTEXT_MAX: u32 = 16_384;
 const QUEUE_DEFAULT: u32 = 256;
+/// Longest text round an image.
+const IMAGE_TAG_BYTES_MAX: usize = 256;
 
 /// Every numeric load option that only models on an NPU have.
 pub const NPU_OPTIONS: [OptionFact; 5] = [
@@ -134,6 +136,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
         default_max_tokens,
         overflow: Overflow::End,
         check_adapter,
+        embedding_length: facts.embedding_size,
         rerank_refusal: None,
         handle,
     }))
@@ -204,10 +207,27 @@ fn settings(
         keep: number("n_keep", npu.n_keep)?.map_or(-1, |keep| keep as i32),
         skip_special_tokens: npu.skip_special_token.unwrap_or(true),
         ignore_end: npu.ignore_eos_token.unwrap_or(false),
+        image_tags: image_tags(npu.image_tags.as_ref())?,
         npu_domain: number("npu_domain", npu.npu_domain)?.map_or(0, |domain| domain as i32),
         embed_flash: npu.embed_flash.unwrap_or(true),
         cpu_mask: mask,
         log: RuntimeLog::Output,
+    })
+}
+
+fn image_tags(given: Option<&ImageTagOptions>) -> Result<ImageTags, Error> {
+    let Some(given) = given else { return Ok(ImageTags::default()) };
+    let text = |name, text: &str| {
+        if text.len() > IMAGE_TAG_BYTES_MAX {
+            let message = format!("must have at most {IMAGE_TAG_BYTES_MAX} bytes, got {}", text.len());
+            return Err(Error::option(name, message));
+        }
+        CString::new(text).map_err(|_| Error::option(name, "must not contain a NUL character"))
+    };
+    Ok(ImageTags {
+        start: text("image_tags.start", &given.start)?,
+        end: text("image_tags.end", &given.end)?,
+        content: text("image_tags.content", &given.content)?,
     })
 }
 

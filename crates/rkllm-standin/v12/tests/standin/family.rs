@@ -77,3 +77,9 @@ pub(crate) fn image_input(
     };
     input
 }
+
+/// Says how large the images of an input are.
+pub(crate) fn image_size(input: &mut Input, width: usize, height: usize) {
+    input.value.multimodal_input.image_width = width;
+    input.value.multimodal_input.image_height = height;
+}

@@ -82,3 +82,9 @@ pub(crate) fn image_input(
     input.value.multimodal_input = value;
     input
 }
+
+/// Says how large the images of an input are.
+pub(crate) fn image_size(input: &mut Input, width: usize, height: usize) {
+    input.value.multimodal_input.image.image_width = width;
+    input.value.multimodal_input.image.image_height = height;
+}

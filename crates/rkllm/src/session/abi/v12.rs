@@ -8,35 +8,39 @@ use rkllmjs_rkllm_sys as sys;
 use super::{OK, RawHandle};
 use crate::library::Functions12;
 use crate::session::callback::on_result;
-use crate::session::request::{Content, Mode, RunRequest};
-use crate::session::settings::SessionSettings;
-
-/// No image tags: this engine gives no images.
-const NO_TAG: &CStr = c"";
+use crate::session::request::{Content, Images, Mode, RunRequest};
+use crate::session::settings::{ImageTags, SessionSettings};
 
 /// Strings of a handle.
 #[derive(Debug)]
 pub(crate) struct Kept {
     model_path: CString,
+    image_tags: ImageTags,
+}
+
+impl Kept {
+    fn of(settings: &SessionSettings) -> Self {
+        Self { model_path: settings.model_path.clone(), image_tags: settings.image_tags.clone() }
+    }
 }
 
 pub(super) fn init(
     functions: &Functions12,
     settings: &SessionSettings,
 ) -> Result<(RawHandle, Box<Kept>), c_int> {
-    let kept = Box::new(Kept { model_path: settings.model_path.clone() });
-    let mut param = param(settings, &kept.model_path);
+    let kept = Box::new(Kept::of(settings));
+    let mut param = param(settings, &kept);
     let mut handle: RawHandle = ptr::null_mut();
-    // SAFETY: the parameters are valid, and the path lives as long as the handle.
+    // SAFETY: the parameters are valid, and their strings live as long as the handle.
     let status = unsafe { (functions.init)(&raw mut handle, &raw mut param, Some(on_result)) };
     if status == OK && !handle.is_null() { Ok((handle, kept)) } else { Err(status) }
 }
 
 /// Every byte is set by us: the runtime's own defaults leave some of them as they were on the stack.
-fn param(settings: &SessionSettings, model_path: &CStr) -> sys::rkllm12_param {
+fn param(settings: &SessionSettings, kept: &Kept) -> sys::rkllm12_param {
     let sampling = &settings.sampling;
     sys::rkllm12_param {
-        model_path: model_path.as_ptr(),
+        model_path: kept.model_path.as_ptr(),
         max_context_len: settings.context.cast_signed(),
         // The scheduler counts.
         max_new_tokens: -1,
@@ -52,9 +56,9 @@ fn param(settings: &SessionSettings, model_path: &CStr) -> sys::rkllm12_param {
         mirostat_eta: sampling.mirostat_eta,
         skip_special_token: u8::from(settings.skip_special_tokens),
         is_async: 0,
-        img_start: NO_TAG.as_ptr(),
-        img_end: NO_TAG.as_ptr(),
-        img_content: NO_TAG.as_ptr(),
+        img_start: kept.image_tags.start.as_ptr(),
+        img_end: kept.image_tags.end.as_ptr(),
+        img_content: kept.image_tags.content.as_ptr(),
         extend_param: extend_param(settings),
     }
 }
@@ -127,6 +131,74 @@ fn input(request: &mut RunRequest) -> sys::rkllm12_input {
             input.value.embed_input =
                 sys::rkllm12_embed_input { embed: values.as_mut_ptr(), n_tokens: *rows };
         }
+        Content::Images(images) => {
+            input.input_type = sys::RKLLM_INPUT_MULTIMODAL;
+            input.value.multimodal_input = multimodal(images);
+        }
     }
     input
+}
+
+fn multimodal(images: &mut Images) -> sys::rkllm12_multimodal_input {
+    let [image_width, image_height] = images.size;
+    sys::rkllm12_multimodal_input {
+        // Not `const` in the vendor's header; a runtime that wrote to it would write to bytes that are ours alone.
+        prompt: images.text.as_ptr().cast_mut(),
+        image_embed: images.values.as_mut_ptr(),
+        n_image_tokens: images.rows_each,
+        n_image: images.count,
+        image_width,
+        image_height,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CString;
+
+    use super::*;
+    use crate::session::settings::{HandleSampling, RuntimeLog};
+
+    #[test]
+    fn an_input_of_images_has_every_field_and_points_into_its_request() {
+        let mut request = RunRequest::of_images();
+        let input = input(&mut request);
+        let images = request.images();
+        assert_eq!((input.input_type, input.enable_thinking), (sys::RKLLM_INPUT_MULTIMODAL, 1));
+        // SAFETY: the type says which member is meant.
+        let value = unsafe { input.value.multimodal_input };
+        assert_eq!(value.prompt.cast_const(), images.text.as_ptr());
+        assert_eq!(value.image_embed.cast_const(), images.values.as_ptr());
+        assert_eq!((value.n_image, value.n_image_tokens), (2, 1));
+        assert_eq!((value.image_width, value.image_height), (392, 448));
+    }
+
+    #[test]
+    fn the_texts_round_images_are_kept_as_long_as_the_handle() {
+        let image_tags = RunRequest::of_images().images().tags.clone();
+        let settings = SessionSettings {
+            model_path: CString::from(c"a.rkllm"),
+            context: 64,
+            sampling: HandleSampling::default(),
+            keep: -1,
+            skip_special_tokens: true,
+            ignore_end: false,
+            image_tags: image_tags.clone(),
+            npu_domain: 0,
+            embed_flash: true,
+            cpu_mask: 1,
+            log: RuntimeLog::Output,
+        };
+        let kept = Kept::of(&settings);
+        let param = param(&settings, &kept);
+        drop(settings);
+        for (given, expected) in [
+            (param.img_start, image_tags.start),
+            (param.img_end, image_tags.end),
+            (param.img_content, image_tags.content),
+        ] {
+            // SAFETY: the text is kept, and ends in NUL.
+            assert_eq!(unsafe { CStr::from_ptr(given) }, expected.as_c_str());
+        }
+    }
 }

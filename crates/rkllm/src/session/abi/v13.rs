@@ -9,7 +9,7 @@ use super::v12::{extend_param, mode};
 use super::{OK, RawHandle};
 use crate::library::Functions13;
 use crate::session::callback::on_result;
-use crate::session::request::{Content, RunRequest};
+use crate::session::request::{Content, Images, RunRequest};
 use crate::session::settings::{HandleSampling, SessionSettings};
 
 /// Strings and callbacks of a handle.
@@ -126,6 +126,83 @@ fn input(request: &mut RunRequest) -> sys::rkllm13_input {
             input.value.embed_input =
                 sys::rkllm13_embed_input { embed: values.as_mut_ptr(), n_tokens: *rows };
         }
+        Content::Images(images) => {
+            input.input_type = sys::RKLLM_INPUT_MULTIMODAL;
+            input.value.multimodal_input = multimodal(images);
+        }
     }
     input
+}
+
+/// Images alone: videos and sounds stay zero, which is none of them.
+fn multimodal(images: &mut Images) -> sys::rkllm13_multimodal_input {
+    let [image_width, image_height] = images.size;
+    sys::rkllm13_multimodal_input {
+        // Not `const` in the vendor's header; a runtime that wrote to it would write to bytes that are ours alone.
+        prompt: images.text.as_ptr().cast_mut(),
+        image: sys::rkllm13_image_input {
+            image_embed: images.values.as_mut_ptr(),
+            n_image_tokens: images.rows_each,
+            n_image: images.count,
+            image_start: images.tags.start.as_ptr(),
+            image_end: images.tags.end.as_ptr(),
+            image_content: images.tags.content.as_ptr(),
+            image_width,
+            image_height,
+        },
+        ..sys::rkllm13_multimodal_input::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_of_images_has_every_field_and_no_other_medium() {
+        let mut request = RunRequest::of_images();
+        let input = input(&mut request);
+        let images = request.images();
+        assert_eq!((input.input_type, input.enable_thinking), (sys::RKLLM_INPUT_MULTIMODAL, 1));
+        // SAFETY: the type says which member is meant.
+        let value = unsafe { input.value.multimodal_input };
+        let (image, video, audio) = (value.image, value.video, value.audio);
+        assert_eq!(value.prompt.cast_const(), images.text.as_ptr());
+        assert_eq!(image.image_embed.cast_const(), images.values.as_ptr());
+        assert_eq!((image.n_image, image.n_image_tokens), (2, 1));
+        assert_eq!((image.image_width, image.image_height), (392, 448));
+        let tags = &images.tags;
+        assert_eq!(
+            [image.image_start, image.image_end, image.image_content],
+            [tags.start.as_ptr(), tags.end.as_ptr(), tags.content.as_ptr()]
+        );
+        assert!(video.video_embed.is_null() && video.video_start.is_null());
+        assert_eq!((video.n_video, video.n_frame_tokens, video.n_frame_per_video), (0, 0, 0));
+        assert!(audio.audio_embed.is_null() && audio.audio_start.is_null());
+        assert_eq!((audio.n_audio, audio.n_audio_tokens), (0, 0));
+    }
+
+    #[test]
+    fn release_1_3_0_finds_the_same_images_in_its_shorter_input() {
+        let mut request = RunRequest::of_images();
+        let input = input(&mut request);
+        assert!(size_of::<sys::rkllm130_input>() < size_of_val(&input));
+        // SAFETY: it is shorter, as much aligned, and plain data.
+        let shorter = unsafe { (&raw const input).cast::<sys::rkllm130_input>().read() };
+        assert_eq!((shorter.input_type, shorter.role), (input.input_type, input.role));
+        // SAFETY: the type says which member is meant.
+        let old = unsafe { shorter.value.multimodal_input };
+        // SAFETY: the same.
+        let new = unsafe { input.value.multimodal_input };
+        assert_eq!((old.prompt, old.video.video_embed), (new.prompt, new.video.video_embed));
+        let fields = |image: &sys::rkllm13_image_input| {
+            let tags = [image.image_start, image.image_end, image.image_content];
+            (
+                image.image_embed,
+                [image.n_image, image.n_image_tokens, image.image_width, image.image_height],
+                tags,
+            )
+        };
+        assert_eq!(fields(&old.image), fields(&new.image));
+    }
 }
