@@ -1,4 +1,4 @@
-// Questions 2, 4 to 7 and 9, asked of the library past this package. Each in a process of its own, which may die.
+// Questions 2, 4 to 7, 9 and 14, asked of the library past this package. Each in a process of its own, which may die.
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { join } from 'node:path'
@@ -33,6 +33,7 @@ const QUESTIONS = {
   'is-running': 6,
   limits: 7,
   'pause-with-history': 9,
+  images: 14,
 }
 
 function ask(question) {

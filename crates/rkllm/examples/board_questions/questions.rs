@@ -31,6 +31,7 @@ pub(crate) fn ask(question: &str, library: &Path, model: &Path) -> Findings {
         "second-run" => second_run(&raw, &handle),
         "idle-abort" => idle_abort(&raw, &handle),
         "is-running" => is_running(&raw, &handle),
+        "images" => images(&raw, &handle),
         "limits" => limits(&raw, &handle),
         _ => Err(format!("no question {question}")),
     };
@@ -117,6 +118,24 @@ fn is_running(raw: &Raw, model: &Handle) -> Findings {
     let (_, during) = beside(raw, model, &record, || raw.call("rkllm_is_running", model))?;
     let after = raw.call("rkllm_is_running", model)?;
     Ok(vec![format!("is_running: {before} before a run, {} during it, {after} after it", during?)])
+}
+
+fn images(raw: &Raw, model: &Handle) -> Findings {
+    let ask = |what, number| {
+        let record = Record::new(None);
+        let ask = Ask { most: Some(8), image: Some(number), ..Ask::default() };
+        let status = raw.run(model, c"<image> What is this?", ask, &record)?;
+        let (computed, states) = (record.prefilled.load(Ordering::SeqCst), record.states());
+        Ok(format!("{what}: returned {status}; {computed} tokens computed; states {states}"))
+    };
+    vec![
+        ask("an image", 0.01),
+        ask("the same again", 0.01),
+        ask("another behind the same text, which must compute more than that", -0.02),
+        next(raw, model),
+    ]
+    .into_iter()
+    .collect()
 }
 
 fn limits(raw: &Raw, model: &Handle) -> Findings {

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::ThreadId;
 
@@ -15,6 +15,10 @@ use rkllmjs_rkllm_sys as sys;
 const TOKENS_MAX: usize = 64;
 
 const CONTEXT: i32 = 512;
+
+/// Vectors of an image, and numbers of each: as many as the longest known model has, since a shorter one reads fewer.
+const IMAGE_ROWS: usize = 32;
+const IMAGE_COLUMNS: usize = 16_384;
 
 /// Fills what both interfaces have under the same names: greedy, and four processors where there are as many.
 macro_rules! fill {
@@ -63,6 +67,8 @@ pub(crate) struct Ask {
     pub(crate) most: Option<i32>,
     /// Gives sampling settings, all of them zero.
     pub(crate) zero_sampling: bool,
+    /// Gives an image with the prompt, all of whose numbers are these.
+    pub(crate) image: Option<f32>,
 }
 
 /// What a run was seen to do.
@@ -71,6 +77,8 @@ pub(crate) struct Record {
     states: Mutex<Vec<u32>>,
     pub(crate) tokens: AtomicUsize,
     pub(crate) has_other_thread: AtomicBool,
+    /// Tokens of the prompt that were computed, as the end of the run says; -1 if it says nothing.
+    pub(crate) prefilled: AtomicI32,
     /// Answer with a pause from this token on.
     pause_after: usize,
 }
@@ -82,6 +90,7 @@ impl Record {
             states: Mutex::default(),
             tokens: AtomicUsize::new(0),
             has_other_thread: AtomicBool::new(false),
+            prefilled: AtomicI32::new(-1),
             pause_after: pause_after.unwrap_or(TOKENS_MAX),
         }
     }
@@ -108,7 +117,7 @@ impl Record {
     }
 }
 
-unsafe extern "C" fn on_result(_: *mut sys::rkllm12_result, userdata: *mut c_void, state: u32) -> c_int {
+unsafe extern "C" fn on_result(result: *mut sys::rkllm12_result, userdata: *mut c_void, state: u32) -> c_int {
     if userdata.is_null() {
         return 0;
     }
@@ -118,6 +127,10 @@ unsafe extern "C" fn on_result(_: *mut sys::rkllm12_result, userdata: *mut c_voi
         record.has_other_thread.store(true, Ordering::SeqCst);
     }
     record.states.lock().unwrap_or_else(PoisonError::into_inner).push(state);
+    // SAFETY: the library's result is null or valid until this returns.
+    if let (sys::RKLLM_RUN_FINISH, Some(result)) = (state, unsafe { result.as_ref() }) {
+        record.prefilled.store(result.perf.prefill_tokens, Ordering::SeqCst);
+    }
     let is_token = matches!(state, sys::RKLLM_RUN_NORMAL | sys::RKLLM_RUN_WAITING);
     let tokens = record.tokens.fetch_add(usize::from(is_token), Ordering::SeqCst) + usize::from(is_token);
     c_int::from(is_token && tokens >= record.pause_after)
@@ -197,11 +210,22 @@ impl Raw {
     ) -> Result<c_int, String> {
         let userdata = std::ptr::from_ref(record).cast_mut().cast::<c_void>();
         let keep_history = c_int::from(ask.keep_history);
+        let mut image = ask.image.map(|number| vec![number; IMAGE_ROWS * IMAGE_COLUMNS]);
         match self.abi {
             Abi::V12 => {
                 let mut input = sys::rkllm12_input { role: c"user".as_ptr(), ..Default::default() };
                 input.input_type = sys::RKLLM_INPUT_PROMPT;
                 input.value.prompt_input = prompt.as_ptr();
+                if let Some(image) = &mut image {
+                    input.input_type = sys::RKLLM_INPUT_MULTIMODAL;
+                    input.value.multimodal_input = sys::rkllm12_multimodal_input {
+                        prompt: prompt.as_ptr().cast_mut(),
+                        image_embed: image.as_mut_ptr(),
+                        n_image_tokens: IMAGE_ROWS,
+                        n_image: 1,
+                        ..Default::default()
+                    };
+                }
                 let mut param = sys::rkllm12_infer_param { keep_history, ..Default::default() };
                 // SAFETY: the type is that of the symbol in this interface.
                 let run = unsafe { self.function::<sys::rkllm12_run_fn>("rkllm_run") }?.ok_or("no run")?;
@@ -212,6 +236,22 @@ impl Raw {
                 let mut input = sys::rkllm13_input { role: c"user".as_ptr(), ..Default::default() };
                 input.input_type = sys::RKLLM_INPUT_PROMPT;
                 input.value.prompt_input = prompt.as_ptr();
+                if let Some(image) = &mut image {
+                    input.input_type = sys::RKLLM_INPUT_MULTIMODAL;
+                    let tag = c"".as_ptr();
+                    let image = sys::rkllm13_image_input {
+                        image_embed: image.as_mut_ptr(),
+                        n_image_tokens: IMAGE_ROWS,
+                        n_image: 1,
+                        image_start: tag,
+                        image_end: tag,
+                        image_content: tag,
+                        ..Default::default()
+                    };
+                    let prompt = prompt.as_ptr().cast_mut();
+                    input.value.multimodal_input =
+                        sys::rkllm13_multimodal_input { prompt, image, ..Default::default() };
+                }
                 let mut zeros = sys::rkllm13_sampling_param::default();
                 let mut param = sys::rkllm13_infer_param { keep_history, ..Default::default() };
                 param.max_new_tokens = ask.most.unwrap_or(TOKENS_MAX as i32);
