@@ -98,9 +98,10 @@ impl Renderer {
                 threads.left_behind.push(worker.thread);
                 Err(ChatError::PassedLimit("runs for too long".to_owned()).into())
             }
-            Err(RecvTimeoutError::Disconnected) => {
-                Err(Failure::Untried(Error::new(ErrorCode::Internal, "the thread of the chat template ended")))
-            }
+            Err(RecvTimeoutError::Disconnected) => Err(Failure::Untried(Error::new(
+                ErrorCode::Internal,
+                "the thread of the chat template ended",
+            ))),
         }
     }
 

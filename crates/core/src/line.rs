@@ -33,8 +33,8 @@ impl Line {
     pub(crate) fn first(&self, shares: &FairShares) -> Option<&Sequence> {
         let (oldest, _) = self.waiting.first_key_value()?;
         let of_priority = self.waiting.range(*oldest..=(oldest.0, SequenceId(u64::MAX)));
-        let (_, first) = of_priority
-            .min_by_key(|(place, sequence)| (shares.of(&sequence.request.tenant), **place))?;
+        let (_, first) =
+            of_priority.min_by_key(|(place, sequence)| (shares.of(&sequence.request.tenant), **place))?;
         Some(first)
     }
 
@@ -44,7 +44,9 @@ impl Line {
 
     /// Takes out all sequences of an answer.
     pub(crate) fn take_answer(&mut self, answer: u64) -> Vec<Sequence> {
-        self.waiting.extract_if(.., |_, sequence| sequence.answer == answer).map(|(_, taken)| taken).collect()
+        let places: Vec<Place> =
+            self.waiting.values().filter(|s| s.answer == answer).map(Sequence::place_in_line).collect();
+        places.into_iter().filter_map(|place| self.waiting.remove(&place)).collect()
     }
 }
 
