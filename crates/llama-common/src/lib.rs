@@ -79,20 +79,11 @@ impl Templates {
             return Err(failed("the template is empty"));
         }
         let (source, bos, eos) = (c_string(source)?, c_string(bos)?, c_string(eos)?);
-        let mut templates = std::ptr::null_mut();
-        let mut message = std::ptr::null_mut();
         // SAFETY: the strings end in NUL and live through the call; both out pointers are writable.
-        let status = unsafe {
-            rkllmjs_chat_templates_new(
-                source.as_ptr(),
-                bos.as_ptr(),
-                eos.as_ptr(),
-                &raw mut templates,
-                &raw mut message,
-            )
-        };
-        finish(status, message)?;
-        NonNull::new(templates).map(Self).ok_or_else(|| failed("no template came back"))
+        made(|templates, message| unsafe {
+            rkllmjs_chat_templates_new(source.as_ptr(), bos.as_ptr(), eos.as_ptr(), templates, message)
+        })
+        .map(Self)
     }
 
     /// Renders a request, `{messages, tools?, tool_choice?, …}`, to `{prompt, format, parser,
@@ -149,13 +140,9 @@ impl Parser {
     /// The description is not one that [`Templates::apply`] gave.
     pub fn new(parameters: &str) -> Result<Self, ChatError> {
         let parameters = c_string(parameters)?;
-        let mut parser = std::ptr::null_mut();
-        let mut message = std::ptr::null_mut();
         // SAFETY: the string ends in NUL and lives through the call; both out pointers are writable.
-        let status =
-            unsafe { rkllmjs_chat_parser_new(parameters.as_ptr(), &raw mut parser, &raw mut message) };
-        finish(status, message)?;
-        NonNull::new(parser).map(Self).ok_or_else(|| failed("no parser came back"))
+        made(|parser, message| unsafe { rkllmjs_chat_parser_new(parameters.as_ptr(), parser, message) })
+            .map(Self)
     }
 
     /// Parses an answer into an OpenAI-shaped message; of a finished one with calls `whole` says whether the
@@ -200,6 +187,17 @@ fn failed(message: &str) -> ChatError {
 
 fn c_string(text: &str) -> Result<CString, ChatError> {
     CString::new(text).map_err(|_| failed("a NUL character in the text"))
+}
+
+/// What a call of the shim makes: it writes an object, and its message.
+fn made(
+    call: impl FnOnce(*mut *mut c_void, *mut *mut c_char) -> c_int,
+) -> Result<NonNull<c_void>, ChatError> {
+    let mut object = std::ptr::null_mut();
+    let mut message = std::ptr::null_mut();
+    let status = call(&raw mut object, &raw mut message);
+    finish(status, message)?;
+    NonNull::new(object).ok_or_else(|| failed("nothing came back"))
 }
 
 fn finish(status: c_int, out: *mut c_char) -> Result<String, ChatError> {
