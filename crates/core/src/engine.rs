@@ -219,6 +219,37 @@ pub trait Engine: Send {
         false
     }
 
+    /// What a sequence has in the cache for its first `tokens` positions, as bytes for
+    /// [`restore`](Self::restore). `None` where it does not have them, or has them computed under an adapter
+    /// that was unloaded since.
+    ///
+    /// # Errors
+    ///
+    /// `unsupported` where the cache cannot be taken apart; `insufficient-memory`.
+    fn save(&mut self, sequence: SequenceId, tokens: u32) -> Result<Option<Vec<u8>>, Error> {
+        let _ = (sequence, tokens);
+        Err(Error::new(crate::ErrorCode::Unsupported, "this engine cannot save what its cache holds"))
+    }
+
+    /// Gives a sequence that holds no cache the first `tokens` positions of what [`save`](Self::save) found,
+    /// here or in another engine that computes the same under `adapters`. It need not be open, and then only
+    /// holds cache until [`release`](Self::release). False, and nothing has changed, where there is no room.
+    ///
+    /// # Errors
+    ///
+    /// `model-invalid` for bytes that are nothing of that kind, whatever they are, and nothing has changed;
+    /// `unsupported`.
+    fn restore(
+        &mut self,
+        sequence: SequenceId,
+        tokens: u32,
+        adapters: &Adapters,
+        saved: &[u8],
+    ) -> Result<bool, Error> {
+        let _ = (sequence, tokens, adapters, saved);
+        Err(Error::new(crate::ErrorCode::Unsupported, "this engine cannot restore what was in a cache"))
+    }
+
     /// Whether [`shift`](Self::shift) works.
     fn can_shift(&self) -> bool {
         false

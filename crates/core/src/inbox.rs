@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::delivery::Delivery;
-use crate::{Engine, Error, ErrorCode, Request};
+use crate::{Error, ErrorCode, PrefixCache, Request};
 
 /// Most calls (embedding, adapters…) that may wait between steps.
 const CALLS_MAX: usize = 1024;
@@ -19,8 +19,9 @@ pub(crate) struct Arrival {
     pub(crate) called_at: std::time::Instant,
 }
 
-/// Work to do with the engine between two steps; it gets the error if there is no engine anymore.
-pub(crate) type Call = Box<dyn FnOnce(Result<&mut dyn Engine, Error>) + Send>;
+/// Work to do with the engine and its cache between two steps; it gets the error if there is no engine
+/// anymore.
+pub(crate) type Call = Box<dyn FnOnce(Result<PrefixCache<'_>, Error>) + Send>;
 
 #[derive(Default)]
 struct State {

@@ -3,8 +3,8 @@ use crate::{Adapters, Request, SequenceId, Token};
 /// Among whom cells are shared: requests of one tenant under the same adapters.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Scope {
-    tenant: Option<String>,
-    adapters: Adapters,
+    pub(crate) tenant: Option<String>,
+    pub(crate) adapters: Adapters,
 }
 
 impl Scope {
@@ -22,11 +22,13 @@ pub(crate) fn common_length(a: &[Token], b: &[Token]) -> usize {
 
 /// The beginning of an ended sequence whose cells are still there.
 #[derive(Debug)]
-struct Kept {
-    id: SequenceId,
-    scope: Scope,
-    tokens: Vec<Token>,
+pub(crate) struct Kept {
+    pub(crate) id: SequenceId,
+    pub(crate) scope: Scope,
+    pub(crate) tokens: Vec<Token>,
     last_use: u64,
+    /// When the last sequence ended that left it.
+    ended_at: u64,
 }
 
 /// Prefixes that outlive their sequences, to be shared with those to come. Few enough to look at each one:
@@ -69,58 +71,73 @@ impl KeptPrefixes {
         }
     }
 
-    /// Whether an entry begins with all of `tokens`. It counts as used.
+    /// Whether an entry begins with all of `tokens`. It counts as used, and as what ended last.
     pub(crate) fn covers(&mut self, scope: &Scope, tokens: &[Token]) -> bool {
         let Some((id, length)) = self.longest(scope, tokens) else { return false };
         if length < tokens.len() {
             return false;
         }
         self.touch(id);
+        if let Some(kept) = self.entries.iter_mut().find(|kept| kept.id == id) {
+            kept.ended_at = self.uses;
+        }
         true
     }
 
-    /// Takes out what must leave before `tokens` can be inserted: entries that they begin with, and the
-    /// least recently used one where there is no place.
-    pub(crate) fn make_room(&mut self, scope: &Scope, tokens: &[Token]) -> Vec<SequenceId> {
-        let is_covered = |kept: &Kept| kept.scope == *scope && tokens.starts_with(&kept.tokens);
-        let mut gone: Vec<SequenceId> =
-            self.entries.iter().filter(|kept| is_covered(kept)).map(|kept| kept.id).collect();
-        for &id in &gone {
-            self.remove(id);
+    /// The entry of a tenant that begins most like `tokens`, or without them the one that ended last.
+    pub(crate) fn of_tenant(&self, tenant: Option<&str>, tokens: Option<&[Token]>) -> Option<(&Kept, usize)> {
+        let own = self.entries.iter().filter(|kept| kept.scope.tenant.as_deref() == tenant);
+        match tokens {
+            None => own.max_by_key(|kept| kept.ended_at).map(|kept| (kept, kept.tokens.len())),
+            Some(tokens) => own
+                .map(|kept| (kept, common_length(&kept.tokens, tokens)))
+                .max_by_key(|(kept, length)| (*length, kept.last_use)),
         }
-        while self.entries.len() >= self.entries_max.max(1) {
-            gone.extend(self.remove_oldest());
-        }
-        gone
     }
 
-    /// Adds an entry, after [`make_room`](Self::make_room).
+    /// Takes out the entries that `tokens` begin with, which hold nothing that `tokens` do not.
+    pub(crate) fn remove_beginnings(&mut self, scope: &Scope, tokens: &[Token]) -> Vec<Kept> {
+        let is_beginning = |kept: &&Kept| kept.scope == *scope && tokens.starts_with(&kept.tokens);
+        let ids: Vec<SequenceId> = self.entries.iter().filter(is_beginning).map(|kept| kept.id).collect();
+        ids.into_iter().filter_map(|id| self.remove(id)).collect()
+    }
+
+    /// Takes out the entry that was used least recently, if there is no place for another.
+    pub(crate) fn make_place(&mut self) -> Option<Kept> {
+        if self.entries.len() < self.entries_max.max(1) { None } else { self.remove_oldest() }
+    }
+
+    /// Adds an entry, after [`make_place`](Self::make_place).
     pub(crate) fn insert(&mut self, id: SequenceId, scope: Scope, tokens: Vec<Token>) {
         self.uses += 1;
         self.tokens += self.own_tokens(&scope, &tokens);
-        self.entries.push(Kept { id, scope, tokens, last_use: self.uses });
+        self.entries.push(Kept { id, scope, tokens, last_use: self.uses, ended_at: self.uses });
     }
 
-    /// Takes out what goes beyond the most tokens, but for the entry that was used last.
-    pub(crate) fn trim(&mut self) -> Vec<SequenceId> {
-        let mut gone = Vec::new();
-        while self.tokens > self.tokens_max && self.entries.len() > 1 {
-            gone.extend(self.remove_oldest());
-        }
-        gone
+    /// Takes out the entry that was used least recently, if there are more than the most tokens and it is not
+    /// the only one.
+    pub(crate) fn trim(&mut self) -> Option<Kept> {
+        if self.tokens > self.tokens_max && self.entries.len() > 1 { self.remove_oldest() } else { None }
     }
 
     /// Takes out the entry that was used least recently.
-    pub(crate) fn remove_oldest(&mut self) -> Option<SequenceId> {
+    pub(crate) fn remove_oldest(&mut self) -> Option<Kept> {
         let oldest = self.entries.iter().min_by_key(|kept| kept.last_use)?.id;
-        self.remove(oldest);
-        Some(oldest)
+        self.remove(oldest)
     }
 
-    pub(crate) fn remove(&mut self, id: SequenceId) {
-        let Some(place) = self.entries.iter().position(|kept| kept.id == id) else { return };
-        let Kept { scope, tokens, .. } = self.entries.swap_remove(place);
-        self.tokens -= self.own_tokens(&scope, &tokens);
+    /// Takes out the entries that were computed under an adapter.
+    pub(crate) fn remove_adapter(&mut self, name: &str) -> Vec<Kept> {
+        let is_under = |kept: &&Kept| kept.scope.adapters.iter().any(|(own, _)| own == name);
+        let ids: Vec<SequenceId> = self.entries.iter().filter(is_under).map(|kept| kept.id).collect();
+        ids.into_iter().filter_map(|id| self.remove(id)).collect()
+    }
+
+    pub(crate) fn remove(&mut self, id: SequenceId) -> Option<Kept> {
+        let place = self.entries.iter().position(|kept| kept.id == id)?;
+        let kept = self.entries.swap_remove(place);
+        self.tokens -= self.own_tokens(&kept.scope, &kept.tokens);
+        Some(kept)
     }
 
     /// How many of `tokens` no entry begins with.
@@ -141,10 +158,11 @@ mod tests {
     }
 
     fn insert(kept: &mut KeptPrefixes, id: u64, tokens: &[u32]) -> Vec<u64> {
-        let mut gone = kept.make_room(&scope("a"), tokens);
+        let mut gone = kept.remove_beginnings(&scope("a"), tokens);
+        gone.extend(kept.make_place());
         kept.insert(SequenceId(id), scope("a"), tokens.to_vec());
-        gone.extend(kept.trim());
-        gone.into_iter().map(|id| id.0).collect()
+        gone.extend(std::iter::from_fn(|| kept.trim()));
+        gone.into_iter().map(|kept| kept.id.0).collect()
     }
 
     #[test]

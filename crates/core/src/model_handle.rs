@@ -6,8 +6,8 @@ use crate::delivery::Delivery;
 use crate::inbox::{Arrival, Inbox, Ticket};
 use crate::worker::{Worker, closed};
 use crate::{
-    AbortSwitch, Clock, Engine, Error, ErrorCode, Generation, Limits, Outcome, Overflow, Request, Stats,
-    SystemClock, Timings, Usage,
+    AbortSwitch, Clock, Engine, Error, ErrorCode, Generation, Limits, Outcome, Overflow, PrefixCache, Request,
+    Stats, SystemClock, Timings, Usage,
 };
 
 /// What the outside and the engine's thread share.
@@ -57,11 +57,14 @@ pub struct ModelSettings {
     pub queue: u32,
     /// What happens to an answer that fills the context.
     pub overflow: Overflow,
+    /// Most bytes of this process's memory for prefixes that have to leave the cache; 0 is none.
+    pub host_cache_bytes: u64,
 }
 
 impl Default for ModelSettings {
     fn default() -> Self {
-        Self { name: "rkllmjs-engine".to_owned(), queue: 256, overflow: Overflow::default() }
+        let overflow = Overflow::default();
+        Self { name: "rkllmjs-engine".to_owned(), queue: 256, overflow, host_cache_bytes: 0 }
     }
 }
 
@@ -128,7 +131,7 @@ impl ModelHandle {
             stats: Mutex::new(Stats { sequences: limits.sequences, cells: limits.cells, ..Stats::default() }),
         });
         let ended = Arc::new(Ended::default());
-        let worker = Worker::new(engine, settings.overflow, Arc::clone(&control), Arc::clone(&clock));
+        let worker = Worker::new(engine, &settings, Arc::clone(&control), Arc::clone(&clock));
         let at_end = Arc::clone(&ended);
         std::thread::Builder::new()
             .name(settings.name)
@@ -193,6 +196,12 @@ impl ModelHandle {
 
     /// Runs `call` on the engine's thread between two steps, or gives it the error.
     pub fn call(&self, call: impl FnOnce(Result<&mut dyn Engine, Error>) + Send + 'static) {
+        self.with_cache(|cache| call(cache.map(|cache| cache.engine)));
+    }
+
+    /// Runs `call` on the engine's thread between two steps with what ended requests left in the cache, or
+    /// gives it the error.
+    pub fn with_cache(&self, call: impl FnOnce(Result<PrefixCache<'_>, Error>) + Send + 'static) {
         self.owner.control.inbox.call(Box::new(call));
     }
 

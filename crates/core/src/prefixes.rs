@@ -1,13 +1,17 @@
 use std::ops::Range;
 
-use crate::kept_prefixes::{KeptPrefixes, common_length};
+use crate::host_prefixes::{HostPrefixes, Stored};
+use crate::kept_prefixes::{Kept, KeptPrefixes, common_length};
 use crate::sequence::{Following, Sequence};
-use crate::{Engine, Limits, SequenceId};
+use crate::{Engine, ErrorCode, Limits, SequenceId};
 
 /// The shortest common beginning worth sharing.
-const WORTH_SHARING: usize = 8;
+pub(crate) const WORTH_SHARING: usize = 8;
 /// The least that is worth waiting for while another computes it.
 const WORTH_WAITING: usize = 32;
+/// The least that is worth copying back from this process's memory: a token takes as many bytes as a large
+/// model computes in a fraction of the time for one.
+const WORTH_RECALLING: usize = 32;
 /// Kept prefixes are numbered from here on, which no sequence gets to.
 const FIRST_KEPT: u64 = 1 << 63;
 
@@ -16,8 +20,9 @@ const FIRST_KEPT: u64 = 1 << 63;
 #[derive(Debug)]
 pub(crate) struct Prefixes {
     shares: bool,
-    keeps: bool,
-    kept: KeptPrefixes,
+    pub(crate) keeps: bool,
+    pub(crate) kept: KeptPrefixes,
+    pub(crate) host: HostPrefixes,
     next_kept: u64,
 }
 
@@ -34,6 +39,7 @@ impl Prefixes {
             shares: limits.shares,
             keeps: limits.shares && limits.kept > 0,
             kept: KeptPrefixes::new(limits.kept as usize, limits.kept_tokens as usize),
+            host: HostPrefixes::default(),
             next_kept: FIRST_KEPT,
         }
     }
@@ -46,12 +52,28 @@ impl Prefixes {
         self.kept.tokens()
     }
 
+    /// Puts prefixes that have to leave the cache into this process's memory, at most `bytes` of them.
+    pub(crate) fn use_host_memory(&mut self, bytes: u64) {
+        self.host = HostPrefixes::new(if self.keeps { bytes } else { 0 });
+    }
+
+    pub(crate) fn host(&self) -> &HostPrefixes {
+        &self.host
+    }
+
+    /// A number for a holder of cache that no sequence has.
+    pub(crate) fn new_holder(&mut self) -> SequenceId {
+        self.next_kept += 1;
+        SequenceId(self.next_kept - 1)
+    }
+
     /// Gives a sequence what others have of its beginning, and lets it follow one that will have more.
     pub(crate) fn join(&mut self, sequence: &mut Sequence, running: &[Sequence], engine: &mut dyn Engine) {
         sequence.follows = None;
         if !self.shares || sequence.scope.is_none() {
             return;
         }
+        self.recall(sequence, running, engine);
         while let Some(found) = self.best(sequence, running) {
             let is_kept = found.from.0 >= FIRST_KEPT;
             if share(engine, found.from, sequence, found.tokens) {
@@ -66,6 +88,33 @@ impl Prefixes {
             engine.release(found.from);
         }
         sequence.follows = leader(sequence, running);
+    }
+
+    /// Brings back what this process's memory holds of a sequence's beginning, if that is enough more than what
+    /// the cache holds or will. Kept prefixes make room for it, what runs does not.
+    fn recall(&mut self, sequence: &mut Sequence, running: &[Sequence], engine: &mut dyn Engine) {
+        let Some(scope) = sequence.scope.clone().filter(|_| sequence.computed == 0) else { return };
+        let there = self.best(sequence, running).map_or(0, |found| found.tokens);
+        let coming = leader(sequence, running).map_or(0, |following| following.until);
+        let least = there.max(coming) + WORTH_RECALLING;
+        let Some((stored, length)) = self.host.take_longest(&scope, sequence.tokens_but_last(), least) else {
+            return;
+        };
+        let tokens = positions(0, length).end;
+        loop {
+            match engine.restore(sequence.id, tokens, &scope.adapters, &stored.cells) {
+                Ok(true) => {
+                    sequence.adopt(length);
+                    if length < stored.tokens.len() {
+                        self.host.insert(stored);
+                    }
+                    return;
+                }
+                Ok(false) if self.evict(1, engine) => {}
+                Err(error) if error.code == ErrorCode::ModelInvalid => return,
+                Ok(false) | Err(_) => return self.host.insert(stored),
+            }
+        }
     }
 
     /// The most that there is for a sequence beyond what it has, if it is worth it.
@@ -125,13 +174,35 @@ impl Prefixes {
         if tokens.len() < WORTH_SHARING || self.kept.covers(scope, tokens) {
             return;
         }
-        self.kept.make_room(scope, tokens).into_iter().for_each(|gone| engine.release(gone));
-        let id = SequenceId(self.next_kept);
-        self.next_kept += 1;
+        for gone in self.kept.remove_beginnings(scope, tokens) {
+            engine.release(gone.id);
+        }
+        while let Some(gone) = self.kept.make_place() {
+            self.let_go(gone, engine);
+        }
+        let id = self.new_holder();
         if engine.share(sequence.id, id, positions(0, tokens.len())) {
             self.kept.insert(id, scope.clone(), tokens.to_vec());
-            self.kept.trim().into_iter().for_each(|gone| engine.release(gone));
+            self.trim(engine);
         }
+    }
+
+    /// Lets go of what goes beyond the most tokens.
+    pub(crate) fn trim(&mut self, engine: &mut dyn Engine) {
+        while let Some(gone) = self.kept.trim() {
+            self.let_go(gone, engine);
+        }
+    }
+
+    /// Frees the cells of an entry, which may live on in this process's memory.
+    pub(crate) fn let_go(&mut self, gone: Kept, engine: &mut dyn Engine) {
+        let Kept { id, scope, tokens, .. } = gone;
+        if self.host.wants(&scope, &tokens)
+            && let Ok(Some(cells)) = engine.save(id, positions(0, tokens.len()).end)
+        {
+            self.host.insert(Stored { scope, tokens, cells });
+        }
+        engine.release(id);
     }
 
     /// Frees room for `tokens`, as far as that is known, from what was used least recently. False if nothing
@@ -141,7 +212,7 @@ impl Prefixes {
         let mut evicted = false;
         while before - self.kept.tokens() < tokens || !evicted {
             let Some(oldest) = self.kept.remove_oldest() else { break };
-            engine.release(oldest);
+            self.let_go(oldest, engine);
             evicted = true;
         }
         evicted
@@ -150,8 +221,9 @@ impl Prefixes {
     /// Frees everything, and keeps nothing any more.
     pub(crate) fn close(&mut self, engine: &mut dyn Engine) {
         self.keeps = false;
+        self.host = HostPrefixes::default();
         while let Some(oldest) = self.kept.remove_oldest() {
-            engine.release(oldest);
+            engine.release(oldest.id);
         }
     }
 }
@@ -183,7 +255,7 @@ fn share(engine: &mut dyn Engine, from: SequenceId, to: &mut Sequence, until: us
     shared
 }
 
-fn positions(from: usize, to: usize) -> Range<u32> {
+pub(crate) fn positions(from: usize, to: usize) -> Range<u32> {
     let position = |place| u32::try_from(place).unwrap_or(u32::MAX);
     position(from)..position(to)
 }

@@ -139,6 +139,10 @@ impl Scheduler {
         &self.prefixes
     }
 
+    pub(crate) fn prefixes_mut(&mut self) -> &mut Prefixes {
+        &mut self.prefixes
+    }
+
     pub(crate) fn steps(&self) -> u64 {
         self.steps
     }

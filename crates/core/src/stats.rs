@@ -17,6 +17,12 @@ pub struct Stats {
     pub kept_prefixes: u32,
     /// Their tokens.
     pub kept_tokens: u32,
+    /// Prefixes that had to leave the cache and are in this process's memory.
+    pub host_prefixes: u32,
+    /// Their tokens.
+    pub host_tokens: u64,
+    /// Their bytes.
+    pub host_bytes: u64,
     /// Steps run since the model was loaded.
     pub steps: u64,
     /// Requests taken since the model was loaded.

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use crate::gone::Gone;
 use crate::model_handle::Control;
 use crate::scheduler::{Event, Plan, Scheduler};
-use crate::{Clock, Engine, Error, ErrorCode, Overflow, Sampled, SequenceId, Sink, Stats, StepOutcome};
+use crate::{
+    Clock, Engine, Error, ErrorCode, ModelSettings, PrefixCache, Sampled, SequenceId, Sink, Stats, StepOutcome,
+};
 
 /// The loop of the one thread that calls an engine: schedule, step, settle.
 pub(crate) struct Worker {
@@ -51,11 +53,12 @@ impl Sink for Events {
 impl Worker {
     pub(crate) fn new(
         engine: Box<dyn Engine>,
-        overflow: Overflow,
+        settings: &ModelSettings,
         control: Arc<Control>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let scheduler = Scheduler::new(engine.limits().clone(), overflow);
+        let mut scheduler = Scheduler::new(engine.limits().clone(), settings.overflow);
+        scheduler.prefixes_mut().use_host_memory(settings.host_cache_bytes);
         Self {
             engine,
             scheduler,
@@ -113,7 +116,8 @@ impl Worker {
         let called = self.control.inbox.next_call();
         let was_called = called.is_some();
         if let Some(call) = called {
-            call(Ok(self.engine.as_mut()));
+            let prefixes = self.scheduler.prefixes_mut();
+            call(Ok(PrefixCache { engine: self.engine.as_mut(), prefixes }));
         }
         let now = self.clock.now();
         self.scheduler.sweep(now, self.engine.as_mut());
@@ -201,6 +205,9 @@ impl Worker {
             cells: limits.cells,
             kept_prefixes: count(self.scheduler.prefixes().kept()),
             kept_tokens: count(self.scheduler.prefixes().kept_tokens()),
+            host_prefixes: count(self.scheduler.prefixes().host().len()),
+            host_tokens: self.scheduler.prefixes().host().tokens() as u64,
+            host_bytes: self.scheduler.prefixes().host().bytes(),
             steps: self.scheduler.steps(),
             requests: self.requests,
             prompt_tokens: self.scheduler.prompt_tokens,

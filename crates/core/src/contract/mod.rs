@@ -12,6 +12,7 @@
 //! assert_eq!(result, Ok(()));
 //! ```
 
+mod saving;
 mod sharing;
 
 use crate::{
@@ -36,7 +37,7 @@ pub struct ContractInput {
 
 type Check = fn(&mut dyn Engine, &ContractInput) -> Result<(), String>;
 
-const CHECKS: [(&str, Check); 20] = [
+const CHECKS: [(&str, Check); 23] = [
     ("limits agree with each other", limits_agree),
     ("a step samples the runs that asked and no others", samples_what_was_asked),
     ("a prompt in stretches equals a whole one", chunks_equal_whole),
@@ -50,6 +51,9 @@ const CHECKS: [(&str, Check); 20] = [
     ("what was shared outlives whom it came from", sharing::shared_outlives),
     ("as many prefixes as promised are kept beside the sequences", sharing::kept_as_promised),
     ("what is not there is not shared", sharing::nothing_is_not_shared),
+    ("what was saved continues as before", saving::saved_continues),
+    ("what was restored is shared like any other", saving::restored_is_shared),
+    ("what is nothing that was saved is refused", saving::garbage_is_refused),
     ("a stopped step leaves everything as it was", stopped_step_changes_nothing),
     ("a switch that was reset stops nothing", reset_switch),
     ("unknown sequences are released and parked without harm", unknown_is_harmless),

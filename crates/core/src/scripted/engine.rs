@@ -330,6 +330,57 @@ impl Engine for ScriptedEngine {
         true
     }
 
+    fn save(&mut self, sequence: SequenceId, tokens: u32) -> Result<Option<Vec<u8>>, Error> {
+        if !self.limits.shares {
+            return Err(Error::new(ErrorCode::Unsupported, "this engine saves nothing"));
+        }
+        let Some(source) = self.known.get(&sequence) else { return Ok(None) };
+        if source.cells.len() < tokens as usize || self.amnesia.is_some_and(|a| source.tokens.first() == Some(&a)) {
+            return Ok(None);
+        }
+        let saved: Vec<u8> =
+            source.tokens.iter().take(tokens as usize).flat_map(|token| token.to_le_bytes()).collect();
+        self.recorded().saved.push((sequence.0, tokens));
+        Ok(Some(saved))
+    }
+
+    fn restore(
+        &mut self,
+        sequence: SequenceId,
+        tokens: u32,
+        adapters: &Adapters,
+        saved: &[u8],
+    ) -> Result<bool, Error> {
+        if !self.limits.shares {
+            return Err(Error::new(ErrorCode::Unsupported, "this engine restores nothing"));
+        }
+        let count = tokens as usize;
+        let (words, rest) = saved.as_chunks::<4>();
+        if !rest.is_empty() || words.len() < count || count == 0 {
+            return Err(Error::new(ErrorCode::ModelInvalid, "this is nothing that the script has saved"));
+        }
+        if self.used() + count > self.room.min(self.limits.cells as usize) {
+            return Ok(false);
+        }
+        let restored: Vec<Token> = words.iter().take(count).map(|word| Token::from_le_bytes(*word)).collect();
+        let cells = (self.next_cell..).take(count).collect();
+        self.next_cell += u64::from(tokens);
+        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        record.restored.push((sequence.0, tokens));
+        let known = self
+            .known
+            .entry(sequence)
+            .or_insert_with(|| Known { tokens: restored.clone(), ..Known::default() });
+        if !known.cells.is_empty() {
+            record.breaches.push(format!("sequence {} was restored over {} cells", sequence.0, known.cells.len()));
+        }
+        if known.tokens.get(..count) != Some(restored.as_slice()) {
+            record.breaches.push(format!("other tokens restored to sequence {}", sequence.0));
+        }
+        (known.cells, known.adapters) = (cells, Some(adapters.clone()));
+        Ok(true)
+    }
+
     fn park(&mut self, sequence: SequenceId) {
         if let Some(known) = self.known.get_mut(&sequence) {
             known.cells.clear();

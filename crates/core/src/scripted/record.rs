@@ -39,6 +39,10 @@ pub struct Record {
     pub opened: Vec<(u64, u32)>,
     /// Cells that were shared: from whom, with whom, and which positions.
     pub shared: Vec<(u64, u64, Range<u32>)>,
+    /// Sequences that were saved, and how many of their positions.
+    pub saved: Vec<(u64, u32)>,
+    /// Sequences that were restored, and how many positions.
+    pub restored: Vec<(u64, u32)>,
     /// Sequences that were parked.
     pub parked: Vec<u64>,
     /// Sequences that were released.

@@ -3,7 +3,7 @@
 use rkllmjs_core::contract::{ContractInput, engine_contract};
 use rkllmjs_core::scripted::{Gate, ScriptedEngine};
 use rkllmjs_core::{
-    AbortSwitch, Batch, Engine, Error, Limits, Opening, Sampled, Sampling, SequenceId, Sink, StepOutcome,
+    AbortSwitch, Adapters, Batch, Engine, Error, Limits, Opening, Sampled, Sampling, SequenceId, Sink, StepOutcome,
 };
 
 fn input() -> ContractInput {
@@ -33,6 +33,8 @@ enum Flaw {
     CallsNothingLarge,
     SharesInNameOnly,
     SharesWhatIsNotThere,
+    RestoresInNameOnly,
+    RestoresAnything,
 }
 
 /// A scripted engine with a flaw.
@@ -46,7 +48,9 @@ struct Flawed {
 
 impl Flawed {
     fn new(flaw: Flaw) -> Self {
-        let engine = scripted();
+        let saves = matches!(flaw, Flaw::RestoresInNameOnly | Flaw::RestoresAnything);
+        let small = if saves { ScriptedEngine::sharing() } else { ScriptedEngine::small() };
+        let engine = ScriptedEngine::new(small, Gate::open());
         let mut limits = engine.limits().clone();
         if flaw == Flaw::CallsNothingLarge {
             limits.batch = 64;
@@ -123,6 +127,24 @@ impl Engine for Flawed {
         }
     }
 
+    fn save(&mut self, sequence: SequenceId, tokens: u32) -> Result<Option<Vec<u8>>, Error> {
+        self.engine.save(sequence, tokens)
+    }
+
+    fn restore(
+        &mut self,
+        sequence: SequenceId,
+        tokens: u32,
+        adapters: &Adapters,
+        saved: &[u8],
+    ) -> Result<bool, Error> {
+        match self.flaw {
+            Flaw::RestoresInNameOnly => Ok(true),
+            Flaw::RestoresAnything => Ok(self.engine.restore(sequence, tokens, adapters, saved) == Ok(true)),
+            _ => self.engine.restore(sequence, tokens, adapters, saved),
+        }
+    }
+
     fn park(&mut self, sequence: SequenceId) {
         match self.flaw {
             Flaw::ForgetsWhenParked => self.engine.release(sequence),
@@ -173,6 +195,8 @@ fn every_flaw_is_found_and_named() {
         (Flaw::CallsNothingLarge, "a batch as large as promised"),
         (Flaw::SharesInNameOnly, "a shared prefix continues"),
         (Flaw::SharesWhatIsNotThere, "what is not there"),
+        (Flaw::RestoresInNameOnly, "what was saved continues"),
+        (Flaw::RestoresAnything, "what is nothing that was saved"),
     ];
     for (flaw, name) in flaws {
         let result = engine_contract(&mut || Box::new(Flawed::new(flaw)), &input());
