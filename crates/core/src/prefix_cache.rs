@@ -74,11 +74,12 @@ impl PrefixCache<'_> {
         self.check_keeps()?;
         let SavedPrefix { tenant, adapters, tokens, cells } = saved;
         let scope = Scope { tenant, adapters };
-        if self.prefixes.kept.covers(&scope, &tokens) {
-            return Ok(());
-        }
+        let covered = self.prefixes.kept.covers(&scope, &tokens);
         while let Some(gone) = self.prefixes.kept.make_place() {
             self.prefixes.let_go(gone, self.engine);
+        }
+        if covered && self.is_there(&scope, &tokens) {
+            return Ok(());
         }
         let id = self.prefixes.new_holder();
         let count = positions(0, tokens.len()).end;
@@ -109,6 +110,21 @@ impl PrefixCache<'_> {
             }
         }
         Ok(was_there)
+    }
+
+    /// Whether the cells of an entry that begins with all of `tokens` are still there: they may have gone with an
+    /// engine that was started again. Needs a place.
+    fn is_there(&mut self, scope: &Scope, tokens: &[Token]) -> bool {
+        let found = self.prefixes.kept.longest(scope, tokens).filter(|(_, length)| *length == tokens.len());
+        let Some((id, _)) = found else { return false };
+        let probe = self.prefixes.new_holder();
+        let is_there = self.engine.share(id, probe, positions(0, tokens.len()));
+        self.engine.release(probe);
+        if !is_there {
+            self.prefixes.kept.remove(id);
+            self.engine.release(id);
+        }
+        is_there
     }
 
     fn check_keeps(&self) -> Result<(), Error> {

@@ -10,7 +10,11 @@
 
 #include "llama-grammar.h"
 #include "llama-kv-cache.h"
+#include "llama-model.h"
 #include "llama.h"
+
+// What src/saved_cells.rs reads; saved files name this version.
+static_assert(LLAMA_STATE_SEQ_VERSION == 4, "llama.cpp writes cells otherwise: see saved_cells.rs");
 
 namespace {
 
@@ -149,6 +153,27 @@ int32_t rkllmjs_llama_share(llama_context * context, llama_seq_id source, llama_
         }
         llama_memory_seq_cp(memory, source, target, from, to);
         return 1;
+    });
+}
+
+// Cells that no sequence has, RKLLMJS_THROWN. All sequences share one stream of them.
+int32_t rkllmjs_llama_free_cells(llama_context * context) {
+    return guarded<int32_t>(RKLLMJS_THROWN, [&] {
+        const auto * cache = dynamic_cast<const llama_kv_cache *>(llama_get_memory(context));
+        if (cache == nullptr) {
+            return 0;
+        }
+        const llama_kv_cells & cells = cache->get_cells(0);
+        return static_cast<int32_t>(cells.size() - cells.get_used());
+    });
+}
+
+// Bytes that a saved cell has beside its position and its owners, RKLLMJS_THROWN.
+int32_t rkllmjs_llama_extra_cell_bytes(llama_context * context) {
+    return guarded<int32_t>(RKLLMJS_THROWN, [&] {
+        const llama_hparams & hparams = llama_get_model(context)->hparams;
+        const bool has_extra = hparams.n_pos_per_embd() > 1 || hparams.ple_n_heads > 0;
+        return has_extra ? static_cast<int32_t>(sizeof(llama_kv_cell_ext)) : 0;
     });
 }
 

@@ -263,15 +263,38 @@ impl Context {
         Ok(unsafe { std::slice::from_raw_parts(values, self.model.embedding_size()) })
     }
 
-    /// What the cache holds of a sequence, as bytes for [`Context::restore`].
+    /// What the cache holds of a sequence, as bytes for [`Context::restore`]; none where there is no memory.
     pub(crate) fn save(&mut self, slot: i32) -> Vec<u8> {
-        // SAFETY: the context is alive.
+        self.try_save(slot).unwrap_or_default()
+    }
+
+    /// The same, or why not.
+    pub(crate) fn try_save(&mut self, slot: i32) -> Result<Vec<u8>, Error> {
+        // SAFETY: the context is alive; llama.cpp catches its own exceptions here.
         let size = unsafe { sys::llama_state_seq_get_size(self.raw(), slot) };
-        let mut bytes = vec![0; size];
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(size).map_err(|_| {
+            Error::new(ErrorCode::InsufficientMemory, format!("there is no memory for {size} bytes of cells"))
+        })?;
+        bytes.resize(size, 0);
         // SAFETY: the buffer has `size` bytes; llama.cpp catches its own exceptions here.
         let written = unsafe { sys::llama_state_seq_get_data(self.raw(), bytes.as_mut_ptr(), size, slot) };
         bytes.truncate(written);
-        bytes
+        Ok(bytes)
+    }
+
+    /// Cells that nobody holds; 0 in a memory of another kind than [`Context::can_share`] is true for.
+    pub(crate) fn free_cells(&mut self) -> u32 {
+        // SAFETY: the context is alive; exceptions are caught by the shim.
+        let free = unsafe { ffi::rkllmjs_llama_free_cells(self.raw()) };
+        u32::try_from(free).unwrap_or(0)
+    }
+
+    /// Bytes that each cell has in [`Context::save`] besides its position and its owners.
+    pub(crate) fn extra_cell_bytes(&mut self) -> Option<usize> {
+        // SAFETY: the context is alive; exceptions are caught by the shim.
+        let extra = unsafe { ffi::rkllmjs_llama_extra_cell_bytes(self.raw()) };
+        usize::try_from(extra).ok()
     }
 
     /// Makes a sequence what [`Context::save`] found. False if the bytes do not fit this model.

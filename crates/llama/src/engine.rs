@@ -92,11 +92,11 @@ struct Open {
 
 /// llama.cpp behind the [`Engine`] trait.
 pub struct LlamaEngine {
-    model: Arc<Model>,
-    limits: Limits,
+    pub(crate) model: Arc<Model>,
+    pub(crate) limits: Limits,
     options: EngineOptions,
     // Dropped in this order: contexts before the adapters they may point to.
-    context: Option<Context>,
+    pub(crate) context: Option<Context>,
     embedder: Option<Embedder>,
     scorer: Option<Scorer>,
     adapters: BTreeMap<String, Adapter>,
@@ -104,9 +104,9 @@ pub struct LlamaEngine {
     controls: BTreeMap<String, Vec<f32>>,
     active_adapters: Adapters,
     /// Goes up whenever one is unloaded: its name may stand for another afterwards.
-    adapters_age: u64,
+    pub(crate) adapters_age: u64,
     open: HashMap<SequenceId, Open>,
-    holders: Holders,
+    pub(crate) holders: Holders,
     batch: BatchBuffer,
     candidates: Vec<sys::llama_token_data>,
     /// Threads of a step of a single token, and of one of several.
@@ -227,7 +227,7 @@ impl LlamaEngine {
     }
 
     /// Frees what a sequence has in the cache.
-    fn free(&mut self, sequence: SequenceId) {
+    pub(crate) fn free(&mut self, sequence: SequenceId) {
         let Some(holder) = self.holders.give_back(sequence) else { return };
         if let Some(context) = &mut self.context {
             context.remove(holder.slot, 0);
@@ -425,7 +425,7 @@ impl Engine for LlamaEngine {
 
     fn share(&mut self, from: SequenceId, to: SequenceId, tokens: Range<u32>) -> bool {
         let Some(source) = self.holders.find(from).filter(|_| self.limits.shares) else { return false };
-        if source.adapters_of.is_some_and(|age| age != self.adapters_age) {
+        if source.is_stale(self.adapters_age) {
             return false;
         }
         let is_new = self.holders.find(to).is_none();
@@ -439,6 +439,20 @@ impl Engine for LlamaEngine {
             holder.adapters_of = source.adapters_of;
         }
         shared
+    }
+
+    fn save(&mut self, sequence: SequenceId, tokens: u32) -> Result<Option<Vec<u8>>, Error> {
+        self.save_cells(sequence, tokens)
+    }
+
+    fn restore(
+        &mut self,
+        sequence: SequenceId,
+        tokens: u32,
+        adapters: &Adapters,
+        saved: &[u8],
+    ) -> Result<bool, Error> {
+        self.restore_cells(sequence, tokens, adapters, saved)
     }
 
     fn can_shift(&self) -> bool {

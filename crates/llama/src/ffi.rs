@@ -35,6 +35,8 @@ unsafe extern "C" {
         from: i32,
         to: i32,
     ) -> i32;
+    pub(crate) fn rkllmjs_llama_free_cells(context: *mut sys::llama_context) -> i32;
+    pub(crate) fn rkllmjs_llama_extra_cell_bytes(context: *mut sys::llama_context) -> i32;
     pub(crate) fn rkllmjs_llama_clear(context: *mut sys::llama_context) -> i32;
     pub(crate) fn rkllmjs_llama_tokenize(
         vocab: *const sys::llama_vocab,

@@ -10,6 +10,13 @@ pub(crate) struct Holder {
     pub(crate) adapters_of: Option<u64>,
 }
 
+impl Holder {
+    /// Whether its cells were computed under adapters that may not be there any more.
+    pub(crate) fn is_stale(&self, adapters_age: u64) -> bool {
+        self.adapters_of.is_some_and(|age| age != adapters_age)
+    }
+}
+
 /// Hands out the sequence ids of llama.cpp to those who hold cells.
 #[derive(Debug)]
 pub(crate) struct Holders {

@@ -11,6 +11,8 @@ mod faults;
 #[cfg(test)]
 mod finishing;
 #[cfg(test)]
+mod host_memory;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod prefixes;
@@ -18,6 +20,8 @@ mod prefixes;
 mod properties;
 #[cfg(test)]
 mod rig;
+#[cfg(test)]
+mod saved_prefixes;
 #[cfg(test)]
 mod scheduling;
 #[cfg(test)]

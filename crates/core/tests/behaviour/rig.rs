@@ -44,16 +44,30 @@ impl Rig {
         Self::build(ScriptedEngine::small(), QUEUE, Gate::open(), tell)
     }
 
+    /// The same with so many bytes for prefixes that have to leave the cache.
+    pub(crate) fn with_memory(limits: Limits, host_cache_bytes: u64) -> Self {
+        let settings = ModelSettings { queue: QUEUE, host_cache_bytes, ..ModelSettings::default() };
+        Self::start(limits, settings, Gate::open(), |engine| engine)
+    }
+
     pub(crate) fn build(
         limits: Limits,
         queue: u32,
         gate: Gate,
         tell: impl FnOnce(ScriptedEngine) -> ScriptedEngine,
     ) -> Self {
+        Self::start(limits, ModelSettings { queue, ..ModelSettings::default() }, gate, tell)
+    }
+
+    fn start(
+        limits: Limits,
+        settings: ModelSettings,
+        gate: Gate,
+        tell: impl FnOnce(ScriptedEngine) -> ScriptedEngine,
+    ) -> Self {
         let engine = tell(ScriptedEngine::new(limits, gate.clone()));
         let record = engine.record();
         let clock = Arc::new(ManualClock::default());
-        let settings = ModelSettings { queue, ..ModelSettings::default() };
         let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
         let model = ModelHandle::start_with_clock(Box::new(engine), settings, shared).expect("a thread");
         Self { model, gate, clock, record }
@@ -145,7 +159,9 @@ impl Drop for Rig {
         assert_eq!(record.breaches, Vec::<String>::new());
         let leaked = record.opened.iter().find(|(id, _)| !record.released.contains(id));
         assert!(died || leaked.is_none(), "{leaked:?} was never released");
-        let kept = record.shared.iter().map(|(_, to, _)| to).find(|to| !record.released.contains(to));
+        let holders = record.shared.iter().map(|(_, to, _)| to);
+        let holders = holders.chain(record.restored.iter().map(|(to, _)| to));
+        let kept = holders.into_iter().find(|to| !record.released.contains(to));
         assert!(died || kept.is_none(), "{kept:?} still holds cache");
     }
 }

@@ -9,6 +9,7 @@ mod grammar;
 mod mirostat;
 mod penalties;
 mod running;
+mod saving;
 mod sharing;
 mod statistics;
 mod support;
