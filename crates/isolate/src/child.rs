@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use rkllmjs_core::{AbortSwitch, Engine, Error, ErrorCode, Scoring};
 use serde::de::DeserializeOwned;
 
+use crate::child_cells::ChildCells;
 use crate::parent::LogLine;
 use crate::wire::{FrameReader, FromChild, Received, StepEvents, ToChild, WireLimits, batch, write_frame};
 
@@ -78,7 +79,13 @@ pub fn serve<Payload: DeserializeOwned>(
     let parent = Parent(Arc::new(Mutex::new(stream)));
     let switch = Arc::new(OnceLock::new());
     let (sender, receiver) = sync_channel(WAITING_MAX);
-    let worker = Worker { parent: parent.clone(), switch: Arc::clone(&switch), engine: None, load };
+    let worker = Worker {
+        parent: parent.clone(),
+        switch: Arc::clone(&switch),
+        engine: None,
+        cells: ChildCells::default(),
+        load,
+    };
     // As in the parent: grammars of others recurse.
     let thread = std::thread::Builder::new()
         .name("rkllmjs-engine".to_owned())
@@ -122,6 +129,7 @@ struct Worker<Load> {
     parent: Parent,
     switch: Arc<OnceLock<AbortSwitch>>,
     engine: Option<Box<dyn Engine>>,
+    cells: ChildCells,
     load: Load,
 }
 
@@ -140,9 +148,12 @@ impl<Load> Worker<Load> {
                     self.engine = None;
                     return;
                 }
-                message => match self.engine.as_deref_mut() {
-                    Some(engine) => obey(engine, message),
-                    None => Err(Error::new(ErrorCode::Internal, "no model was loaded")),
+                message => match (self.engine.as_deref_mut(), message) {
+                    (Some(engine), ToChild::Cells(message)) => {
+                        self.cells.obey(engine, message).map(|answer| Some(FromChild::Cells(answer)))
+                    }
+                    (Some(engine), message) => obey(engine, message),
+                    (None, _) => Err(Error::new(ErrorCode::Internal, "no model was loaded")),
                 },
             };
             match answered {
@@ -218,7 +229,7 @@ fn obey(engine: &mut dyn Engine, message: ToChild<'_>) -> Result<Option<FromChil
         ToChild::UnloadAdapter(name) => {
             engine.unload_adapter(&name).map(|was_there| Some(FromChild::Unloaded(was_there)))
         }
-        ToChild::Load(_) | ToChild::Abort | ToChild::Ping | ToChild::Close => Ok(None),
+        ToChild::Load(_) | ToChild::Cells(_) | ToChild::Abort | ToChild::Ping | ToChild::Close => Ok(None),
     }
 }
 

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod child;
+mod child_cells;
 mod parent;
 mod wire;
 

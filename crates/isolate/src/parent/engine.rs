@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rkllmjs_core::{
-    AbortSwitch, Batch, Engine, Error, ErrorCode, Limits, NativeCall, NativeReply, Opening, Run, Scoring,
+    AbortSwitch, Adapters, Batch, Engine, Error, ErrorCode, Limits, NativeCall, NativeReply, Opening, Run, Scoring,
     SequenceId, Sink, StepOutcome, Token,
 };
 use serde::Serialize;
@@ -89,7 +89,7 @@ impl IsolatedEngine {
     }
 
     /// Makes sure that there is a child, with everything that was set up in the last one.
-    fn revive(&mut self) -> Result<(), Error> {
+    pub(super) fn revive(&mut self) -> Result<(), Error> {
         if let Some(connection) = &mut self.connection {
             if connection.is_running() {
                 return Ok(());
@@ -125,9 +125,34 @@ impl IsolatedEngine {
         }
     }
 
+    /// Whether this child has cells of a sequence.
+    pub(super) fn child_holds(&self, sequence: SequenceId) -> bool {
+        let of_sequence = self.sequences.get(&sequence).filter(|known| known.begun).map(|known| known.child);
+        let holder = of_sequence.or_else(|| self.holders.get(&sequence).copied());
+        self.connection.is_some() && holder == Some(self.child)
+    }
+
+    /// Notes that this child has cells of a sequence now.
+    pub(super) fn note_holder(&mut self, sequence: SequenceId) {
+        match self.sequences.get_mut(&sequence) {
+            Some(known) => known.begun = true,
+            None => drop(self.holders.insert(sequence, self.child)),
+        }
+    }
+
+    /// Whether a sequence was opened in a child that has ended since.
+    pub(super) fn is_of_another_child(&self, sequence: SequenceId) -> bool {
+        self.sequences.get(&sequence).is_some_and(|known| known.child != self.child)
+    }
+
     /// Says `message` to a living child and waits for the answer.
     fn ask_living(&mut self, message: &ToChild<'_>) -> Result<FromChild, Error> {
         self.revive()?;
+        self.ask_child(message)
+    }
+
+    /// The same, unless the child has ended.
+    pub(super) fn ask_child(&mut self, message: &ToChild<'_>) -> Result<FromChild, Error> {
         ask(&mut self.connection, &self.watch, &self.switch, message)
     }
 
@@ -210,8 +235,7 @@ impl Engine for IsolatedEngine {
 
     fn share(&mut self, from: SequenceId, to: SequenceId, tokens: Range<u32>) -> bool {
         // What another child held went with it.
-        let is_elsewhere = self.sequences.get(&to).is_some_and(|known| known.child != self.child);
-        if self.connection.is_none() || is_elsewhere {
+        if self.connection.is_none() || self.is_of_another_child(to) {
             return false;
         }
         let message = ToChild::Share { from, to, tokens };
@@ -219,11 +243,22 @@ impl Engine for IsolatedEngine {
         if !matches!(answer, Ok(FromChild::Shared(true))) {
             return false;
         }
-        match self.sequences.get_mut(&to) {
-            Some(known) => known.begun = true,
-            None => drop(self.holders.insert(to, self.child)),
-        }
+        self.note_holder(to);
         true
+    }
+
+    fn save(&mut self, sequence: SequenceId, tokens: u32) -> Result<Option<Vec<u8>>, Error> {
+        self.save_cells(sequence, tokens)
+    }
+
+    fn restore(
+        &mut self,
+        sequence: SequenceId,
+        tokens: u32,
+        adapters: &Adapters,
+        saved: &[u8],
+    ) -> Result<bool, Error> {
+        self.restore_cells(sequence, tokens, adapters, saved)
     }
 
     fn park(&mut self, sequence: SequenceId) {
@@ -389,12 +424,12 @@ fn ask_until(
     }
 }
 
-fn died(how: &str) -> Error {
+pub(super) fn died(how: &str) -> Error {
     let message = format!("the engine's process {how}; it is started again for the next request");
     Error::new(ErrorCode::EngineFailed, message)
 }
 
-fn unexpected(answer: &FromChild) -> Error {
+pub(super) fn unexpected<Answer>(answer: &Answer) -> Error {
     let name = std::any::type_name_of_val(answer);
     Error::new(ErrorCode::Internal, format!("the engine's process gave an answer to something else ({name})"))
 }

@@ -1,5 +1,6 @@
 //! The side that asks.
 
+mod cells;
 mod connection;
 mod engine;
 mod link;

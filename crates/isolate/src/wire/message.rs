@@ -7,7 +7,7 @@ use rkllmjs_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{WireError, WireLimits};
+use super::{CellsFromChild, CellsToChild, WireError, WireLimits};
 
 /// What the parent says. Each is answered once, but those that say they are not.
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,6 +46,7 @@ pub(crate) enum ToChild<'a> {
         scale: f32,
     },
     UnloadAdapter(Cow<'a, str>),
+    Cells(CellsToChild<'a>),
     /// Stops the step under way. Not answered.
     Abort,
     /// Answered at once, whatever the engine does.
@@ -78,6 +79,7 @@ pub(crate) enum FromChild {
     Replied(NativeReply),
     Shared(bool),
     Unloaded(bool),
+    Cells(CellsFromChild),
     Done,
     Failed {
         error: WireError,
