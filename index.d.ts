@@ -76,6 +76,10 @@ export declare class NativeModel {
   stats(): NativeStats
   /** Ends everything and resolves once the engine's thread has ended. May be called again. */
   close(): Promise<null>
+  /** Makes it ready to save what the cache holds of a conversation. */
+  saveState(path: string, prompt: NativeSavedPrompt, tenant?: string | undefined | null): NativeTask
+  /** Makes it ready to load a saved conversation. */
+  loadState(path: string, tenant?: string | undefined | null): NativeTask
 }
 
 /** Work that takes long and can be stopped. */
@@ -210,6 +214,7 @@ export interface NativeLoadOptions {
   threads?: number
   threadsBatch?: number
   gpuLayers?: number
+  hostCacheBytes?: number
   mmap?: boolean
   mlock?: boolean
   kvCacheType?: string
@@ -279,6 +284,13 @@ export interface NativeRanking {
   promptTokens: number
 }
 
+/** What a saved conversation begins with: text, tokens, or messages and the template's options as JSON. */
+export interface NativeSavedPrompt {
+  raw?: string | Uint32Array
+  messages?: string
+  chatOptions?: string
+}
+
 /** A look at the work going on. */
 export interface NativeStats {
   waiting: number
@@ -289,6 +301,9 @@ export interface NativeStats {
   kvCells: number
   keptPrefixes: number
   keptTokens: number
+  hostPrefixes: number
+  hostTokens: number
+  hostBytes: number
   steps: number
   requests: number
   promptTokens: number

@@ -102,6 +102,8 @@ pub(crate) fn with_camel_case_names(message: &str) -> String {
     let samplers = rkllmjs_core::SAMPLER_NAMES.iter().map(|&(name, _)| name);
     let others = [
         "allow_requantize",
+        "cache_prompt",
+        "context_overflow",
         "ignore_eos",
         "kv_cache_type",
         "library_path",

@@ -26,6 +26,7 @@ mod npu;
 pub mod options;
 /// News for JavaScript, many at once.
 pub mod ready;
+mod state;
 /// Work that takes long and can be stopped.
 pub mod task;
 

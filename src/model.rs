@@ -22,7 +22,7 @@ use napi::threadsafe_function::UnknownReturnValue;
 /// A running model.
 #[napi]
 pub struct NativeModel {
-    model: Model,
+    pub(crate) model: Model,
     ready: Arc<ReadyQueue>,
     environment: Environment,
     number: u32,
@@ -50,6 +50,9 @@ pub struct NativeStats {
     pub kv_cells: u32,
     pub kept_prefixes: u32,
     pub kept_tokens: u32,
+    pub host_prefixes: u32,
+    pub host_tokens: f64,
+    pub host_bytes: f64,
     pub steps: f64,
     pub requests: f64,
     pub prompt_tokens: f64,
@@ -103,7 +106,7 @@ impl Drop for NativeModel {
     }
 }
 
-fn conversation(messages: &str, options: &str) -> Result<(Messages, RenderOptions), Error> {
+pub(crate) fn conversation(messages: &str, options: &str) -> Result<(Messages, RenderOptions), Error> {
     Ok((Messages::from_json(messages)?, RenderOptions::from_json(options)?))
 }
 
@@ -333,6 +336,9 @@ impl NativeModel {
             kv_cells: stats.cells,
             kept_prefixes: stats.kept_prefixes,
             kept_tokens: stats.kept_tokens,
+            host_prefixes: stats.host_prefixes,
+            host_tokens: stats.host_tokens as f64,
+            host_bytes: stats.host_bytes as f64,
             steps: stats.steps as f64,
             requests: stats.requests as f64,
             prompt_tokens: stats.prompt_tokens as f64,

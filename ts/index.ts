@@ -95,6 +95,7 @@ export type {
   UserMessage,
 } from './message.js'
 
+export type { LoadStateOptions, LoadedState, SaveStateOptions, SavedState } from './state.js'
 export type { TokenizeOptions } from './tokenize-options.js'
 export type { EmbedOptions, EmbedResult, EmbedUsage } from './embed.js'
 export type { RankedDocument, RerankOptions, RerankResult, RerankUsage } from './rerank.js'

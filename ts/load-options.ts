@@ -41,6 +41,11 @@ export interface LoadOptions extends NpuOptions {
   /** Layers put on a GPU; `'auto'` puts there what fits. */
   readonly gpuLayers?: 'auto' | number | undefined
   /**
+   * Memory for beginnings of ended requests that have to leave the cache, in bytes: they are copied there, and
+   * back when a prompt begins like them.
+   */
+  readonly hostCacheBytes?: number | undefined
+  /**
    * Maps the file instead of reading it.
    *
    * @defaultValue true

@@ -16,6 +16,12 @@ export interface ModelStats {
   readonly keptPrefixes: number
   /** Their tokens. They give way when running requests need the room. */
   readonly keptTokens: number
+  /** Beginnings of ended requests that had to leave the cache and are in the memory of `hostCacheBytes`. */
+  readonly hostPrefixes: number
+  /** Their tokens. */
+  readonly hostTokens: number
+  /** Their bytes. */
+  readonly hostBytes: number
   /** Steps run since the load. */
   readonly steps: number
   /** Requests taken since the load. */

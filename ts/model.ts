@@ -1,4 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
+import { resolve } from 'node:path'
+
 import type { ChatOptions, ChatTemplateOptions } from './chat-options.js'
 import { checkOptions } from './check-options.js'
 import { toChatResult } from './completion.js'
@@ -33,6 +35,8 @@ import type { RerankOptions, RerankResult } from './rerank.js'
 import type { ChatResult, GenerateResult } from './result.js'
 import { runTask } from './run-task.js'
 import type { StopTask } from './run-task.js'
+import { toNativeSavedPrompt } from './state.js'
+import type { LoadStateOptions, LoadedState, SaveStateOptions, SavedState } from './state.js'
 import type { OnToken } from './token-callback.js'
 import type { TokenizeOptions } from './tokenize-options.js'
 import { toTokens } from './tokens.js'
@@ -278,6 +282,43 @@ export abstract class Model implements AsyncDisposable {
     const wasLoaded = unwrap(await holdWhile(nativeModel.unloadControlVector(name)))
     this.#controlVectors.remove(name)
     return wasLoaded
+  }
+
+  /**
+   * Saves what the cache holds of a conversation, so that {@link loadState} spares computing it again: after a
+   * restart, or in another process with the same model.
+   *
+   * The file takes the place of one that is there, once it is whole.
+   *
+   * @example
+   * ```ts
+   * await model.chat(messages)
+   * const { tokens, bytes } = await model.saveState('talk.state')
+   * ```
+   *
+   * Rejects with an {@link RkllmError}: `not-found` if nothing of it is in the cache, `invalid-request` for a path
+   * that cannot be written, `engine-failed` where the disk is full, `unsupported` for models that keep nothing of
+   * ended requests: those on an NPU, which have `promptCache`, and those with a sliding window or a running state.
+   */
+  async saveState(path: FilePath, options?: SaveStateOptions): Promise<SavedState> {
+    const file = resolve(toPath(path))
+    const { prompt, tenant = null, signal } = checkOptions(table.SAVE_STATE_OPTIONS, options)
+    const begins = toNativeSavedPrompt(prompt)
+    return this.runTask<SavedState>(signal, (nativeModel) => nativeModel.saveState(file, begins, tenant))
+  }
+
+  /**
+   * Loads what {@link saveState} has saved. The next request that begins like it finds it in the cache, as
+   * `usage.cachedTokens` tells.
+   *
+   * Rejects with an {@link RkllmError}: `not-found`, `model-invalid` if the file is damaged or is not of this model,
+   * `kvCacheType` and adapters (`details.part` is what differs), `context-exceeded`, and `overloaded` where running
+   * requests leave no room.
+   */
+  async loadState(path: FilePath, options?: LoadStateOptions): Promise<LoadedState> {
+    const file = resolve(toPath(path))
+    const { tenant = null, signal } = checkOptions(table.LOAD_STATE_OPTIONS, options)
+    return this.runTask<LoadedState>(signal, (nativeModel) => nativeModel.loadState(file, tenant))
   }
 
   /** Queue, sequences, cache use and speed at this moment. */

@@ -21,6 +21,7 @@ export interface NativeLoadOptions {
   threadsBatch?: number
   /** -1 stands for `'auto'`. */
   gpuLayers?: number
+  hostCacheBytes?: number
   mmap?: boolean
   mlock?: boolean
   kvCacheType?: string
@@ -154,6 +155,13 @@ export interface NativeLogprob {
   top?: NativeLogprob[]
 }
 
+/** What a saved conversation begins with; nothing is the one that ended last. */
+export interface NativeSavedPrompt {
+  raw?: string | Uint32Array
+  messages?: string
+  chatOptions?: string
+}
+
 interface NativeAnyPart {
   index: number
   /** Empty in parts of calls. */
@@ -256,6 +264,10 @@ export interface NativeModel {
   stats(): ModelStats
   /** A `PerplexityResult` as JSON. */
   perplexity(text: string, contextSize: number | null, onProgress: ((fraction: number) => void) | null): NativeTask
+  /** A `SavedState` as JSON. */
+  saveState(path: string, prompt: NativeSavedPrompt, tenant: string | null): NativeTask
+  /** A `LoadedState` as JSON. */
+  loadState(path: string, tenant: string | null): NativeTask
   /** Resolves once running generations have ended. May be called again. */
   close(): Promise<null>
 }

@@ -52,6 +52,11 @@ export const tokens: OptionRule = {
 
 export const floats: OptionRule = { expected: 'a Float32Array', accepts: types.isFloat32Array }
 
+export const prompt: OptionRule = {
+  expected: 'text, token numbers or messages',
+  accepts: (value) => isString(value) || tokens.accepts(value) || (isArrayOf(isRecord)(value) && (value as []).length > 0),
+}
+
 export const logitBias: OptionRule = {
   expected: 'an object, a Map or an array of [token, bias] pairs, all of them numbers',
   accepts: (value) => {

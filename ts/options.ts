@@ -14,6 +14,7 @@ import type { PerplexityOptions } from './perplexity.js'
 import type { QuantizeOptions } from './quantize.js'
 import type { ClearCacheOptions, NpuOptions, RKLLMGenerateOptions } from './rkllm-options.js'
 import type { RerankOptions } from './rerank.js'
+import type { LoadStateOptions, SaveStateOptions } from './state.js'
 import type { TokenizeOptions } from './tokenize-options.js'
 import * as rule from './option-rule.js'
 import type { OptionRule } from './option-rule.js'
@@ -98,6 +99,7 @@ export const PLAIN_LOAD_OPTIONS = {
   batchSize: rule.number,
   threads: rule.number,
   threadsBatch: rule.number,
+  hostCacheBytes: rule.number,
   mmap: rule.boolean,
   mlock: rule.boolean,
   kvCacheType: rule.string,
@@ -208,6 +210,17 @@ export const QUANTIZE_OPTIONS = {
   onProgress: rule.callback,
   signal: rule.signal,
 } as const satisfies RulesOf<QuantizeOptions>
+
+export const SAVE_STATE_OPTIONS = {
+  prompt: rule.prompt,
+  tenant: rule.string,
+  signal: rule.signal,
+} as const satisfies RulesOf<SaveStateOptions>
+
+export const LOAD_STATE_OPTIONS = {
+  tenant: rule.string,
+  signal: rule.signal,
+} as const satisfies RulesOf<LoadStateOptions>
 
 export const TOKENIZE_OPTIONS = {
   addSpecial: rule.boolean,

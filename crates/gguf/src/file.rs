@@ -129,7 +129,11 @@ impl File {
 }
 
 /// Opens `path` for reading if it is a regular file, and gives its length in bytes.
-pub(crate) fn open_regular(path: &Path) -> Result<(fs::File, u64), Error> {
+///
+/// # Errors
+///
+/// When it cannot be opened, or is something else, whose opening might wait for ever.
+pub fn open_regular(path: &Path) -> Result<(fs::File, u64), Error> {
     // Looked at before opening: to open a named pipe would wait for a writer.
     let before = fs::metadata(path).map_err(|error| Error::io("cannot open the file", &error))?;
     refuse_special(&before)?;

@@ -38,7 +38,7 @@ pub use check::check_model;
 pub use control_vector::{ControlShape, read_control_vector};
 pub use error::{Error, ErrorKind};
 pub use facts::{Facts, Pooling, facts};
-pub use file::{File, Kind, Split};
+pub use file::{File, Kind, Split, open_regular};
 pub use metadata::Metadata;
 pub use parts::Parts;
 pub use tensor::Tensor;

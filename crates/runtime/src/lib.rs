@@ -24,7 +24,9 @@ mod quantize;
 mod reading;
 mod registry;
 mod rerank;
+mod state;
 mod toolkit;
+mod unfinished;
 
 pub use answer::{Answer, AnswerChoice, AnswerEnd, AnswerPart};
 pub use control_vectors::ControlVector;
@@ -41,4 +43,5 @@ pub use perplexity::PerplexityOptions;
 pub use quantize::{QuantizeOptions, quantize};
 pub use registry::{shutdown, wait_for_loads};
 pub use rerank::{Ranking, RerankInput};
+pub use state::SaveStateOptions;
 pub use rkllmjs_llama::{LogLevel, LogSink, system_info};

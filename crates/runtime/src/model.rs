@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use crate::fill;
 use crate::prepare::Prepare;
 use crate::reading::{Desk, Reading};
 use crate::registry;
+use crate::state::{StateFacts, of_file, of_rows};
 
 /// How long closing waits for the engine's thread; a step stops within milliseconds.
 const CLOSE_MOST: Duration = Duration::from_secs(30);
@@ -92,6 +93,8 @@ pub(crate) struct Parts {
     pub(crate) rerank_refusal: Option<Error>,
     /// What happens to an answer that fills the context.
     pub(crate) overflow: Overflow,
+    /// What saved conversations belong to, or why there are none.
+    pub(crate) state: Result<StateFacts, Error>,
     pub(crate) prepare: Prepare,
     pub(crate) path: PathBuf,
     pub(crate) info: Value,
@@ -116,9 +119,13 @@ struct Inner {
     desk: Desk,
     /// Whether a text is being scored.
     scoring: AtomicBool,
-    /// By name, and whether they can be used yet.
-    adapters: Mutex<BTreeMap<String, bool>>,
+    /// Conversations that are being saved or loaded.
+    states: AtomicUsize,
+    adapters: AdapterNames,
 }
+
+/// The adapters by name, with what tells their contents apart; `None` while they cannot be used yet.
+pub(crate) type AdapterNames = Arc<Mutex<BTreeMap<String, Option<String>>>>;
 
 /// A running model. Clones reach the same one; it closes with the last of them.
 #[derive(Clone)]
@@ -155,7 +162,8 @@ impl Model {
             parts,
             parsed_template: OnceLock::new(),
             desk: Desk::default(),
-            adapters: Mutex::default(),
+            adapters: AdapterNames::default(),
+            states: AtomicUsize::new(0),
             scoring: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }
@@ -376,10 +384,10 @@ impl Model {
 
     fn check_adapters(&self, wanted: &[(String, f32)]) -> Result<(), Error> {
         let loaded = self.adapters();
-        match wanted.iter().find(|(name, _)| loaded.get(name) != Some(&true)) {
+        match wanted.iter().find(|(name, _)| !loaded.get(name).is_some_and(Option::is_some)) {
             None => Ok(()),
             Some((name, _)) => {
-                let ready = loaded.iter().filter(|&(_, &ready)| ready);
+                let ready = loaded.iter().filter(|(_, identity)| identity.is_some());
                 let names: Vec<&str> = ready.map(|(name, _)| name.as_str()).collect();
                 let have = if names.is_empty() {
                     "none is".to_owned()
@@ -395,7 +403,7 @@ impl Model {
         }
     }
 
-    fn adapters(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
+    fn adapters(&self) -> MutexGuard<'_, BTreeMap<String, Option<String>>> {
         self.inner.adapters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -524,8 +532,9 @@ impl Model {
         self.inner.parts.prepare.push(move |taken| {
             let Some(inner) = inner.upgrade() else { return done(Err(closed())) };
             let model = Self { inner };
-            match taken.and_then(|()| (model.inner.parts.check_adapter)(&path, &model.inner.parts.path)) {
-                Ok(()) => model.load_checked_adapter(name, path, scale, done),
+            let checked = taken.and_then(|()| (model.inner.parts.check_adapter)(&path, &model.inner.parts.path));
+            match checked.and_then(|()| of_file(&path)) {
+                Ok(identity) => model.load_checked_adapter((name, format!("lora {identity}")), path, scale, done),
                 Err(error) => {
                     model.adapters().remove(&name);
                     done(Err(error));
@@ -536,7 +545,7 @@ impl Model {
 
     fn load_checked_adapter(
         &self,
-        name: String,
+        (name, identity): (String, String),
         path: PathBuf,
         scale: f32,
         done: impl FnOnce(Result<(), Error>) + Send + 'static,
@@ -547,7 +556,7 @@ impl Model {
             if let Some(inner) = inner.upgrade() {
                 let model = Self { inner };
                 match loaded {
-                    Ok(()) => drop(model.adapters().insert(name, true)),
+                    Ok(()) => drop(model.adapters().insert(name, Some(identity))),
                     Err(_) => drop(model.adapters().remove(&name)),
                 }
             }
@@ -576,7 +585,7 @@ impl Model {
             let message = format!("{ADAPTERS_MAX} adapters are loaded, which is the most; unload one first");
             return Err(Error::new(ErrorCode::Overloaded, message));
         }
-        adapters.insert(name.to_owned(), false);
+        adapters.insert(name.to_owned(), None);
         Ok(())
     }
 
@@ -616,13 +625,14 @@ impl Model {
         rows: Vec<f32>,
         done: impl FnOnce(Result<(), Error>) + Send + 'static,
     ) {
+        let identity = format!("control vector {}", of_rows(&rows));
         let inner = Arc::downgrade(&self.inner);
         self.inner.parts.handle.call(move |engine| {
             let loaded = engine.and_then(|engine| engine.load_control_vector(&name, rows));
             if let Some(inner) = inner.upgrade() {
                 let model = Self { inner };
                 match loaded {
-                    Ok(()) => drop(model.adapters().insert(name, true)),
+                    Ok(()) => drop(model.adapters().insert(name, Some(identity))),
                     Err(_) => drop(model.adapters().remove(&name)),
                 }
             }
@@ -639,8 +649,8 @@ impl Model {
     /// `invalid-request`.
     pub fn unload_adapter(&self, name: String, done: impl FnOnce(Result<bool, Error>) + Send + 'static) {
         let inner = Arc::downgrade(&self.inner);
-        self.inner.parts.handle.call(move |engine| {
-            let unloaded = engine.and_then(|engine| engine.unload_adapter(&name));
+        self.inner.parts.handle.with_cache(move |cache| {
+            let unloaded = cache.and_then(|mut cache| cache.unload_adapter(&name));
             if let (Ok(_), Some(inner)) = (&unloaded, inner.upgrade()) {
                 Self { inner }.adapters().remove(&name);
             }
@@ -666,6 +676,24 @@ impl Model {
     /// Set while a text is being scored.
     pub(crate) fn scoring(&self) -> &AtomicBool {
         &self.inner.scoring
+    }
+
+    pub(crate) fn state_facts(&self) -> Result<&StateFacts, Error> {
+        self.inner.parts.state.as_ref().map_err(Clone::clone)
+    }
+
+    /// How many conversations are being saved or loaded.
+    pub(crate) fn states_under_way(&self) -> &AtomicUsize {
+        &self.inner.states
+    }
+
+    pub(crate) fn adapter_names(&self) -> AdapterNames {
+        Arc::clone(&self.inner.adapters)
+    }
+
+    /// The tokens of a prompt.
+    pub(crate) fn prompt_tokens(&self, prompt: &PromptInput) -> Result<Vec<Token>, Error> {
+        self.read_prompt(prompt).map(|read| read.tokens)
     }
 
     /// Ends everything: running answers end `cancelled`. Returns at once; may be called twice.

@@ -204,9 +204,14 @@ fn threads_batch(options: &LoadOptions, machine: &Machine) -> Result<Option<u32>
 
 /// A whole number in the range that the table gives for `name`.
 pub(crate) fn whole(name: &'static str, value: Option<f64>) -> Result<Option<u32>, Error> {
+    bytes(name, value).map(|value| value.map(|value| u32::try_from(value).unwrap_or(u32::MAX)))
+}
+
+/// The same where the range is one of bytes.
+pub(crate) fn bytes(name: &'static str, value: Option<f64>) -> Result<Option<u64>, Error> {
     let Some(value) = value else { return Ok(None) };
     match LOAD_OPTIONS.iter().find(|fact| fact.name == name) {
-        Some(fact) => fact.check(value).map(|value| Some(value as u32)),
+        Some(fact) => fact.check(value).map(|value| Some(value as u64)),
         None => Err(Error::option(name, "is not a numeric option")),
     }
 }

@@ -5,17 +5,20 @@ use std::fs;
 use std::io::{ErrorKind as Io, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use rkllmjs_core::{Detail, Error, ErrorCode};
+use rkllmjs_core::{Error, ErrorCode};
 use rkllmjs_gguf as gguf;
 use rkllmjs_llama::{self as llama, FILE_TYPES, LogLevel, LogSink};
 use serde_json::{Value, json};
 
 use crate::machine::{Machine, machine};
 use crate::registry::LoadGuard;
+use crate::unfinished::{self, Unfinished, unwritable};
 use crate::{Hooks, file};
 
+/// The argument that names the file to be written.
+const OUTPUT: &str = "output";
 /// What llama.cpp aligns the tensors it writes to, whatever the file says.
 const ALIGNMENT: u64 = 32;
 /// Written to see why a write failed.
@@ -52,7 +55,7 @@ pub fn quantize(
     let parts = file::open_model(input)?;
     let source = &parts.whole;
     refuse_what_is_written_wrong(source)?;
-    let unfinished = Unfinished::create(&folder, output)?;
+    let unfinished = Unfinished::create(OUTPUT, &folder, output)?;
     let options = llama::QuantizeOptions {
         file_type,
         threads,
@@ -66,7 +69,7 @@ pub fn quantize(
     }
     written.map_err(|error| explained(error, input, output, &unfinished.path))?;
     let result = checked(&unfinished.path, output)?;
-    unfinished.publish(output)?;
+    publish(unfinished, output)?;
     Ok(json!({
         "path": output.display().to_string(),
         "type": name,
@@ -96,26 +99,26 @@ fn threads(value: Option<f64>, machine: &Machine) -> Result<u32, Error> {
 
 /// The folder of `output`, which is free to be written.
 fn folder_of(output: &Path) -> Result<PathBuf, Error> {
-    if output.file_name().is_none() {
-        return Err(Error::option("output", format!("must name a file, got {}", output.display())));
-    }
-    if output.symlink_metadata().is_ok() {
+    if output.file_name().is_some() && output.symlink_metadata().is_ok() {
         return Err(taken(output));
     }
-    let folder = match output.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    if !folder.is_dir() {
-        let message = format!("lies in {}, which is no folder; make it first", folder.display());
-        return Err(Error::option("output", message));
-    }
-    Ok(folder.to_owned())
+    unfinished::folder_of(OUTPUT, output)
 }
 
 fn taken(output: &Path) -> Error {
     let message = format!("exists already: {}; remove it or choose another name", output.display());
-    Error::option("output", message)
+    Error::option(OUTPUT, message)
+}
+
+/// Gives the file its name, unless somebody else took that in the meantime.
+fn publish(unfinished: Unfinished, output: &Path) -> Result<(), Error> {
+    unfinished.sync(output)?;
+    // A link fails where a rename would replace; file systems without links get the rename.
+    match fs::hard_link(&unfinished.path, output) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == Io::AlreadyExists => Err(taken(output)),
+        Err(_) => unfinished.replace(output),
+    }
 }
 
 /// Files that llama.cpp takes and writes into something that cannot be read again, or ends the process over.
@@ -170,7 +173,7 @@ fn explained(error: Error, input: &Path, output: &Path, unfinished: &Path) -> Er
         return Error::unsupported("input", message);
     }
     if let Some(why) = error.message.contains("ios").then(|| why_unwritable(unfinished)).flatten() {
-        return unwritable(output, &why);
+        return unwritable(OUTPUT, output, &why);
     }
     let message = format!("llama.cpp cannot quantize {}: {}", input.display(), error.message);
     Error { message, ..error }
@@ -186,15 +189,6 @@ fn why_unwritable(path: &Path) -> Option<std::io::Error> {
     probe().err()
 }
 
-fn unwritable(output: &Path, why: &std::io::Error) -> Error {
-    let path = Detail::Text(output.display().to_string());
-    if matches!(why.kind(), Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge) {
-        let message = format!("{} cannot be written: {why}; make room and try again", output.display());
-        return Error::new(ErrorCode::EngineFailed, message).with("path", path);
-    }
-    Error::option("output", format!("cannot be written: {}: {why}", output.display())).with("path", path)
-}
-
 /// The file that was written, read again: a truncated or contradictory one is not given its name.
 fn checked(unfinished: &Path, output: &Path) -> Result<gguf::File, Error> {
     let read = gguf::File::open(unfinished).and_then(|file| gguf::check_model(&file).map(|()| file));
@@ -202,41 +196,6 @@ fn checked(unfinished: &Path, output: &Path) -> Result<gguf::File, Error> {
         let message = format!("what llama.cpp wrote for {} is no sound model: {error}", output.display());
         Error::new(ErrorCode::EngineFailed, message)
     })
-}
-
-/// A file on its way, removed unless it gets its name.
-struct Unfinished {
-    path: PathBuf,
-}
-
-impl Unfinished {
-    fn create(folder: &Path, output: &Path) -> Result<Self, Error> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = folder.join(format!(".rkllmjs-{}-{number}.unfinished", std::process::id()));
-        match fs::OpenOptions::new().write(true).create_new(true).open(&path) {
-            Ok(_) => Ok(Self { path }),
-            Err(error) => Err(unwritable(output, &error)),
-        }
-    }
-
-    /// Gives the file its name, unless somebody else took that in the meantime.
-    fn publish(self, output: &Path) -> Result<(), Error> {
-        let synced = fs::File::open(&self.path).and_then(|file| file.sync_all());
-        synced.map_err(|error| unwritable(output, &error))?;
-        // A link fails where a rename would replace; file systems without links get the rename.
-        match fs::hard_link(&self.path, output) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == Io::AlreadyExists => Err(taken(output)),
-            Err(_) => fs::rename(&self.path, output).map_err(|error| unwritable(output, &error)),
-        }
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-    }
 }
 
 #[cfg(test)]

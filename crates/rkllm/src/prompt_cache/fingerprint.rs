@@ -1,3 +1,5 @@
+//! What tells files and texts apart without reading all of them.
+
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -10,10 +12,14 @@ const SAMPLE_BYTES: u64 = 4096;
 
 /// What tells contents apart: not a proof against forgery, but models of one kind with other weights differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fingerprint(pub(crate) String);
+pub struct Fingerprint(pub String);
 
 /// Of a file: its size, its start, its end and samples between them, some 2 MB however large it is.
-pub(crate) fn of_file(path: &Path) -> io::Result<Fingerprint> {
+///
+/// # Errors
+///
+/// When it cannot be read.
+pub fn of_file(path: &Path) -> io::Result<Fingerprint> {
     let mut file = File::open(path)?;
     let bytes = file.metadata()?.len();
     let mut hash = Hash::new();
@@ -37,7 +43,7 @@ pub(crate) fn of_file(path: &Path) -> io::Result<Fingerprint> {
 }
 
 /// Of several texts, their borders included.
-pub(crate) fn of_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> Fingerprint {
+pub fn of_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> Fingerprint {
     let mut hash = Hash::new();
     for text in texts {
         hash.add(&(text.len() as u64).to_le_bytes());

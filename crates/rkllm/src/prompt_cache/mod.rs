@@ -3,7 +3,7 @@
 //! The runtime reads any cache and cannot tell whether it was made by this model. So a [`Record`] is written
 //! when a cache is saved, and compared before the runtime sees the cache again.
 
-mod fingerprint;
+pub mod fingerprint;
 mod record;
 mod saving;
 

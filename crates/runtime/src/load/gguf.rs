@@ -8,6 +8,7 @@ use rkllmjs_core::{Engine, Error, ErrorCode, ModelHandle, ModelSettings, Overflo
 use rkllmjs_gguf as gguf;
 use rkllmjs_llama::{self as llama, EngineOptions, LlamaEngine, Pooling};
 
+use super::kept::Kept;
 use super::{Hooks, LoadOptions, isolated, stopped};
 use crate::info::describe;
 use crate::machine::machine;
@@ -37,7 +38,10 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
         return Err(stopped());
     }
     let overflow = overflow(options.context_overflow.as_deref(), engine.as_ref(), isolated)?;
-    let settings = ModelSettings { queue: plan.queue, overflow, ..ModelSettings::default() };
+    let kept = Kept::of(options, &facts, overflow, engine.limits());
+    let host_cache_bytes = kept.host_cache_bytes(options, &plan)?;
+    let state = kept.state_facts(&parts, path, &facts, &plan)?;
+    let settings = ModelSettings { queue: plan.queue, overflow, host_cache_bytes, ..ModelSettings::default() };
     let handle = ModelHandle::start(engine, settings)?;
     registry::renew_at_exit();
     registry::add(&handle);
@@ -51,6 +55,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
         default_max_tokens: None,
         overflow,
         embedding_length: None,
+        state,
         check_adapter: file::check_adapter,
         rerank_refusal: rerank_refusal(options, &facts),
         template,
@@ -117,7 +122,7 @@ fn overflow(name: Option<&str>, engine: &dyn Engine, isolated: bool) -> Result<O
     }
 }
 
-fn only_reads(options: &LoadOptions, facts: &gguf::Facts<'_>) -> bool {
+pub(super) fn only_reads(options: &LoadOptions, facts: &gguf::Facts<'_>) -> bool {
     facts.is_encoder_only || options.embedding == Some(true)
 }
 

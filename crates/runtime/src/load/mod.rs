@@ -2,6 +2,7 @@
 
 mod gguf;
 mod isolated;
+mod kept;
 mod npu_options;
 mod rkllm;
 
@@ -23,7 +24,7 @@ use crate::model::Model;
 use crate::registry::LoadGuard;
 
 /// Every numeric load option.
-pub const LOAD_OPTIONS: [OptionFact; 8] = [
+pub const LOAD_OPTIONS: [OptionFact; 9] = [
     OptionFact::whole(
         "context_size",
         "what the model was trained on, at most 8192, less where memory is short",
@@ -50,6 +51,13 @@ pub const LOAD_OPTIONS: [OptionFact; 8] = [
     ),
     OptionFact::whole("threads_batch", "threads", 1.0, 1024.0, "Compute threads for prompts."),
     OptionFact::whole("gpu_layers", "auto", -1.0, 4096.0, "Layers to put on a GPU; -1 is auto."),
+    OptionFact::whole(
+        "host_cache_bytes",
+        "0",
+        0.0,
+        1_099_511_627_776.0,
+        "Memory for beginnings of ended requests that have to leave the cache; 0 is none.",
+    ),
 ];
 
 /// Load options as a caller wrote them.
@@ -67,6 +75,7 @@ pub struct LoadOptions {
     pub threads: Option<f64>,
     pub threads_batch: Option<f64>,
     pub gpu_layers: Option<f64>,
+    pub host_cache_bytes: Option<f64>,
     pub mmap: Option<bool>,
     pub mlock: Option<bool>,
     pub kv_cache_type: Option<String>,

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use rkllmjs_core::{
-    Engine, Error, ModelHandle, ModelSettings, OptionFact, OptionSupport, Overflow, Tokenizer,
+    Engine, Error, ErrorCode, ModelHandle, ModelSettings, OptionFact, OptionSupport, Overflow, Tokenizer,
 };
 use rkllmjs_hf_tokenizer::{self as hf, Companions, ModelFacts};
 use rkllmjs_llama::LogLevel;
@@ -135,6 +135,11 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
         template,
         default_max_tokens,
         overflow: Overflow::End,
+        state: Err(Error::new(
+            ErrorCode::Unsupported,
+            "the NPU runtime keeps its cache itself: save it with the option promptCache of generate(), and load it \
+             with loadPromptCache()",
+        )),
         check_adapter,
         embedding_length: facts.embedding_size,
         rerank_refusal: None,
@@ -273,6 +278,7 @@ fn refuse_other_options(options: &LoadOptions) -> Result<(), Error> {
         ("threads", options.threads.is_some()),
         ("threads_batch", options.threads_batch.is_some()),
         ("gpu_layers", options.gpu_layers.is_some_and(|layers| layers != 0.0)),
+        ("host_cache_bytes", options.host_cache_bytes.is_some_and(|bytes| bytes != 0.0)),
         ("mmap", options.mmap == Some(false)),
         ("mlock", options.mlock == Some(true)),
         ("kv_cache_type", options.kv_cache_type.is_some()),
