@@ -1,6 +1,6 @@
 // Conversations in files, and beginnings of ended requests in memory beside the cache.
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -300,11 +300,32 @@ describe('saved conversations', () => {
     for (const options of [{ prompt: 5 }, { prompt: [] }, { prompt: '' }, { tenant: 5 }, { signal: 5 }, { tenants: 'a' }]) {
       await assert.rejects(model.saveState(newFile(), options), isWrong, JSON.stringify(options))
     }
-    await assert.rejects(model.saveState(''), isWrong)
+    for (const wrong of ['', 5, `${folder}/a\0b`]) {
+      await assert.rejects(model.saveState(wrong), isWrong)
+      await assert.rejects(model.loadState(wrong), isWrong)
+    }
     await assert.rejects(model.saveState(newFile(), { tenant: 'é'.repeat(129) }), isError('invalid-request', /tenant holds at most 256 bytes/))
     await assert.rejects(model.saveState(newFile(), { prompt: [{ role: 'nobody', content: '' }] }), isWrong)
     await assert.rejects(model.saveState(newFile()), isError('not-found'))
     await model.close()
+  })
+
+  test('that find the disk full leave no file', async () => {
+    const own = path.join(folder, 'full')
+    mkdirSync(own)
+    const program = `
+      const { loadModel, bundledModelPath } = require('rkllmjs')
+      const main = async () => {
+        const model = await loadModel(bundledModelPath(), { threads: 1 })
+        await model.generate('Once upon a time there was a lion', { maxTokens: 40, ignoreEos: true })
+        await model.saveState(${JSON.stringify(path.join(own, 'a.state'))})
+      }
+      main().then(() => console.log('done'), ({ code, message }) => console.log(code, message))`
+    // The shell's limit on the size of a file stands in for the end of the disk; it counts blocks of 1 KiB.
+    const command = ['-c', 'ulimit -f 8; exec "$0" -e "$1"', process.execPath, program]
+    const { stdout, stderr } = spawnSync('bash', command, { cwd: path.dirname(import.meta.dirname), encoding: 'utf8' })
+    assert.match(stdout, /^engine-failed .*a\.state cannot be written: .*make room and try again/, stderr)
+    assert.deepEqual(readdirSync(own), [])
   })
 
   test('take the place of a file, and of a link to one', async () => {

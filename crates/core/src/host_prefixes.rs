@@ -87,13 +87,17 @@ impl HostPrefixes {
     }
 
     /// The entry of a tenant that begins most like `tokens`, or without them the one used last.
-    pub(crate) fn of_tenant(&self, tenant: Option<&str>, tokens: Option<&[Token]>) -> Option<(&Stored, usize)> {
+    pub(crate) fn of_tenant(
+        &self,
+        tenant: Option<&str>,
+        tokens: Option<&[Token]>,
+    ) -> Option<(&Stored, usize)> {
         let own = self.entries.iter().filter(|stored| stored.scope.tenant.as_deref() == tenant);
-        let lengths = own.map(|stored| {
+        let mut lengths = own.map(|stored| {
             let length = tokens.map_or(stored.tokens.len(), |tokens| common_length(&stored.tokens, tokens));
             (stored, length)
         });
-        if tokens.is_none() { lengths.last() } else { lengths.max_by_key(|(_, length)| *length) }
+        if tokens.is_none() { lengths.next_back() } else { lengths.max_by_key(|(_, length)| *length) }
     }
 
     /// Removes the entries that were computed under an adapter.

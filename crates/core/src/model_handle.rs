@@ -6,8 +6,8 @@ use crate::delivery::Delivery;
 use crate::inbox::{Arrival, Inbox, Ticket};
 use crate::worker::{Worker, closed};
 use crate::{
-    AbortSwitch, Clock, Engine, Error, ErrorCode, Generation, Limits, Outcome, Overflow, PrefixCache, Request,
-    Stats, SystemClock, Timings, Usage,
+    AbortSwitch, Clock, Engine, Error, ErrorCode, Generation, Limits, Outcome, Overflow, PrefixCache,
+    Request, Stats, SystemClock, Timings, Usage,
 };
 
 /// What the outside and the engine's thread share.

@@ -6,7 +6,8 @@ use crate::gone::Gone;
 use crate::model_handle::Control;
 use crate::scheduler::{Event, Plan, Scheduler};
 use crate::{
-    Clock, Engine, Error, ErrorCode, ModelSettings, PrefixCache, Sampled, SequenceId, Sink, Stats, StepOutcome,
+    Clock, Engine, Error, ErrorCode, ModelSettings, PrefixCache, Sampled, SequenceId, Sink, Stats,
+    StepOutcome,
 };
 
 /// The loop of the one thread that calls an engine: schedule, step, settle.

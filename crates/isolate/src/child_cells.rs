@@ -53,7 +53,10 @@ impl ChildCells {
             self.brought = Vec::new();
             let total = usize::try_from(total).unwrap_or(usize::MAX);
             self.brought.try_reserve_exact(total).map_err(|_| {
-                Error::new(ErrorCode::InsufficientMemory, format!("there is no memory for {total} bytes of cells"))
+                Error::new(
+                    ErrorCode::InsufficientMemory,
+                    format!("there is no memory for {total} bytes of cells"),
+                )
             })?;
         }
         if self.brought.len() as u64 != from {

@@ -331,7 +331,9 @@ mod tests {
             values.into_iter().for_each(|value| assert!(with(word, value).is_some(), "{word} {value}"));
         }
         // The position of the first cell and its owners; transposed, layers; the first layer's row.
-        for (word, own) in [(4, vec![1, 2]), (5, vec![0, 2]), (13, vec![1, 2]), (14, vec![0, 1]), (18, vec![0, 5])] {
+        for (word, own) in
+            [(4, vec![1, 2]), (5, vec![0, 2]), (13, vec![1, 2]), (14, vec![0, 1]), (18, vec![0, 5])]
+        {
             for value in own.into_iter().chain(huge) {
                 assert!(with(word, value).is_some(), "word {word}: {value}");
             }

@@ -54,7 +54,9 @@ impl LlamaEngine {
         let first = cells.first(tokens as usize);
         if !self.context.as_mut().is_some_and(|context| context.restore(holder.slot, &first)) {
             self.free(sequence);
-            return Err(refused(&log::take_error().unwrap_or_else(|| "llama.cpp does not say why".to_owned())));
+            return Err(refused(
+                &log::take_error().unwrap_or_else(|| "llama.cpp does not say why".to_owned()),
+            ));
         }
         if let Some(holder) = self.holders.find_mut(sequence).filter(|_| !adapters.is_empty()) {
             holder.adapters_of = Some(self.adapters_age);

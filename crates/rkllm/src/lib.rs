@@ -15,7 +15,7 @@ mod session;
 #[cfg(test)]
 mod testing;
 
-pub use prompt_cache::fingerprint;
 pub use engine::{EngineOptions, RkllmEngine};
+pub use prompt_cache::fingerprint;
 pub use sampling::default_sampling;
 pub use session::{HandleSampling, ImageTags, RuntimeLog, SessionSettings};

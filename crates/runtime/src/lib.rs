@@ -43,5 +43,5 @@ pub use perplexity::PerplexityOptions;
 pub use quantize::{QuantizeOptions, quantize};
 pub use registry::{shutdown, wait_for_loads};
 pub use rerank::{Ranking, RerankInput};
-pub use state::SaveStateOptions;
 pub use rkllmjs_llama::{LogLevel, LogSink, system_info};
+pub use state::SaveStateOptions;

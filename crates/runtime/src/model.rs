@@ -532,9 +532,12 @@ impl Model {
         self.inner.parts.prepare.push(move |taken| {
             let Some(inner) = inner.upgrade() else { return done(Err(closed())) };
             let model = Self { inner };
-            let checked = taken.and_then(|()| (model.inner.parts.check_adapter)(&path, &model.inner.parts.path));
+            let checked =
+                taken.and_then(|()| (model.inner.parts.check_adapter)(&path, &model.inner.parts.path));
             match checked.and_then(|()| of_file(&path)) {
-                Ok(identity) => model.load_checked_adapter((name, format!("lora {identity}")), path, scale, done),
+                Ok(identity) => {
+                    model.load_checked_adapter((name, format!("lora {identity}")), path, scale, done)
+                }
                 Err(error) => {
                     model.adapters().remove(&name);
                     done(Err(error));

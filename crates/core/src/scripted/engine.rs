@@ -335,7 +335,9 @@ impl Engine for ScriptedEngine {
             return Err(Error::new(ErrorCode::Unsupported, "this engine saves nothing"));
         }
         let Some(source) = self.known.get(&sequence) else { return Ok(None) };
-        if source.cells.len() < tokens as usize || self.amnesia.is_some_and(|a| source.tokens.first() == Some(&a)) {
+        if source.cells.len() < tokens as usize
+            || self.amnesia.is_some_and(|a| source.tokens.first() == Some(&a))
+        {
             return Ok(None);
         }
         let saved: Vec<u8> =
@@ -372,7 +374,11 @@ impl Engine for ScriptedEngine {
             .entry(sequence)
             .or_insert_with(|| Known { tokens: restored.clone(), ..Known::default() });
         if !known.cells.is_empty() {
-            record.breaches.push(format!("sequence {} was restored over {} cells", sequence.0, known.cells.len()));
+            record.breaches.push(format!(
+                "sequence {} was restored over {} cells",
+                sequence.0,
+                known.cells.len()
+            ));
         }
         if known.tokens.get(..count) != Some(restored.as_slice()) {
             record.breaches.push(format!("other tokens restored to sequence {}", sequence.0));

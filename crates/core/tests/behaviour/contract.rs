@@ -3,7 +3,8 @@
 use rkllmjs_core::contract::{ContractInput, engine_contract};
 use rkllmjs_core::scripted::{Gate, ScriptedEngine};
 use rkllmjs_core::{
-    AbortSwitch, Adapters, Batch, Engine, Error, Limits, Opening, Sampled, Sampling, SequenceId, Sink, StepOutcome,
+    AbortSwitch, Adapters, Batch, Engine, Error, Limits, Opening, Sampled, Sampling, SequenceId, Sink,
+    StepOutcome,
 };
 
 fn input() -> ContractInput {

@@ -100,7 +100,8 @@ fn garbage_and_what_has_no_room_beside_what_runs_are_refused() {
         cached(&rig, short(1, 100, 10));
         save(&rig, None, None).expect("it is kept")
     };
-    let rig = Rig::build(Limits { cells: 128, ..ScriptedEngine::sharing() }, 16, Gate::default(), |engine| engine);
+    let rig =
+        Rig::build(Limits { cells: 128, ..ScriptedEngine::sharing() }, 16, Gate::default(), |engine| engine);
     let error = load(&rig, SavedPrefix { cells: vec![1; 7], ..saved() }).expect_err("garbage");
     assert_eq!(error.code, ErrorCode::ModelInvalid);
     let running = rig.submit(short(501, 60, 10));

@@ -21,7 +21,10 @@ impl IsolatedEngine {
         };
         let mut saved = Vec::new();
         saved.try_reserve_exact(total).map_err(|_| {
-            Error::new(ErrorCode::InsufficientMemory, format!("there is no memory for {total} bytes of cells"))
+            Error::new(
+                ErrorCode::InsufficientMemory,
+                format!("there is no memory for {total} bytes of cells"),
+            )
         })?;
         while saved.len() < total {
             match self.ask_for_cells(CellsToChild::Piece { from: saved.len() as u64 })? {
@@ -52,7 +55,11 @@ impl IsolatedEngine {
             self.ask_for_cells(CellsToChild::Bring { from, total: saved.len() as u64, piece: bytes })?;
             from += piece.len() as u64;
         }
-        match self.ask_for_cells(CellsToChild::Restore { sequence, tokens, adapters: Cow::Borrowed(adapters) })? {
+        match self.ask_for_cells(CellsToChild::Restore {
+            sequence,
+            tokens,
+            adapters: Cow::Borrowed(adapters),
+        })? {
             CellsFromChild::Restored(restored) => {
                 if restored {
                     self.note_holder(sequence);

@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rkllmjs_core::{
-    AbortSwitch, Adapters, Batch, Engine, Error, ErrorCode, Limits, NativeCall, NativeReply, Opening, Run, Scoring,
-    SequenceId, Sink, StepOutcome, Token,
+    AbortSwitch, Adapters, Batch, Engine, Error, ErrorCode, Limits, NativeCall, NativeReply, Opening, Run,
+    Scoring, SequenceId, Sink, StepOutcome, Token,
 };
 use serde::Serialize;
 

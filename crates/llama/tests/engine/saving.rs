@@ -150,7 +150,10 @@ fn what_finds_no_room_changes_nothing() {
 fn cells_of_an_adapter_are_saved_until_it_is_unloaded_and_restored_as_its() {
     let mut bench = Bench::new(tiny(), small());
     let prompt = bench.tokens(QUESTION);
-    bench.engine.load_adapter("pirate", &tiny_file("rkllmjs-tiny-lora-pirate-f16.gguf"), 1.0).expect("it loads");
+    bench
+        .engine
+        .load_adapter("pirate", &tiny_file("rkllmjs-tiny-lora-pirate-f16.gguf"), 1.0)
+        .expect("it loads");
     bench.adapters = vec![("pirate".to_owned(), 1.0)];
     let pirate = bench.open(&greedy(), 0, &prompt).expect("it opens");
     bench.next(pirate, 0, &prompt).expect("a token");

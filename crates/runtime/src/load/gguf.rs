@@ -41,7 +41,8 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
     let kept = Kept::of(options, &facts, overflow, engine.limits());
     let host_cache_bytes = kept.host_cache_bytes(options, &plan)?;
     let state = kept.state_facts(&parts, path, &facts, &plan)?;
-    let settings = ModelSettings { queue: plan.queue, overflow, host_cache_bytes, ..ModelSettings::default() };
+    let settings =
+        ModelSettings { queue: plan.queue, overflow, host_cache_bytes, ..ModelSettings::default() };
     let handle = ModelHandle::start(engine, settings)?;
     registry::renew_at_exit();
     registry::add(&handle);

@@ -51,7 +51,8 @@ impl Kept {
             return Ok(0);
         }
         if let Some(why) = self.nothing_because {
-            let message = format!("must be 0: nothing of an ended request is kept by this model, because {why}");
+            let message =
+                format!("must be 0: nothing of an ended request is kept by this model, because {why}");
             return Err(Error::unsupported(HOST_CACHE_BYTES, message));
         }
         let needed = plan.memory.total.saturating_add(wanted);
@@ -84,13 +85,15 @@ impl Kept {
         plan: &Plan,
     ) -> Result<Result<StateFacts, Error>, Error> {
         if let Some(why) = self.nothing_because {
-            let message =
-                format!("conversations of this model cannot be saved: nothing is kept of them, because {why}");
+            let message = format!(
+                "conversations of this model cannot be saved: nothing is kept of them, because {why}"
+            );
             return Ok(Err(Error::new(ErrorCode::Unsupported, message)));
         }
         // Twice, because the estimate is one.
         let cells = u64::from(plan.cells).saturating_mul(CELL_BYTES);
-        let cells_bytes = plan.memory.kv_bytes.saturating_mul(2).saturating_add(cells).saturating_add(FRAME_BYTES);
+        let cells_bytes =
+            plan.memory.kv_bytes.saturating_mul(2).saturating_add(cells).saturating_add(FRAME_BYTES);
         Ok(Ok(StateFacts { origin: Origin::of(parts, path, facts, plan)?, cells_bytes }))
     }
 }

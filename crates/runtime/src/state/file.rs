@@ -119,6 +119,9 @@ pub(crate) fn read(
             let message = format!("there is no saved conversation {}", path.display());
             Error::new(ErrorCode::NotFound, message).with("path", Detail::Text(path.display().to_string()))
         }
+        gguf::ErrorKind::Io(std::io::ErrorKind::InvalidInput) => {
+            Error::option(PATH, format!("is none: {}", error.message))
+        }
         _ => refused(path, &format!("cannot be opened: {}", error.message)),
     })?;
     let mut reader = Reader { file, left: bytes, path, stop, sum: Sum::new() };
@@ -139,7 +142,8 @@ pub(crate) fn read(
     let (tokens, cells) = head.sizes(path, limits)?;
     let expected = FRONT_BYTES as u64 + u64::from(length) + 4 * tokens + cells + SUM_BYTES as u64;
     if bytes != expected {
-        let what = format!("has {bytes} bytes instead of {expected}: it was cut short or something was added");
+        let what =
+            format!("has {bytes} bytes instead of {expected}: it was cut short or something was added");
         return Err(refused(path, &what));
     }
     let adapters = head.adapters().ok_or_else(|| damaged(path))?;
@@ -149,7 +153,8 @@ pub(crate) fn read(
     if reader.take(SUM_BYTES as u64)? != found {
         return Err(damaged(path));
     }
-    let tokens: Vec<Token> = tokens.as_chunks::<4>().0.iter().map(|token| Token::from_le_bytes(*token)).collect();
+    let tokens: Vec<Token> =
+        tokens.as_chunks::<4>().0.iter().map(|token| Token::from_le_bytes(*token)).collect();
     if tokens.iter().any(|&token| token >= limits.vocabulary) {
         return Err(refused(path, "holds tokens that the model does not know"));
     }
@@ -231,7 +236,10 @@ impl Head {
                 .with("context_size", Detail::Number(u64::from(limits.context))));
         }
         if cells > limits.cells_bytes {
-            return Err(refused(path, &format!("claims {cells} bytes of cells, more than this model has at all")));
+            return Err(refused(
+                path,
+                &format!("claims {cells} bytes of cells, more than this model has at all"),
+            ));
         }
         Ok((tokens, cells))
     }
@@ -297,7 +305,8 @@ mod tests {
     impl Saved {
         fn new() -> Self {
             static MADE: AtomicU32 = AtomicU32::new(0);
-            let name = format!("rkllmjs-state-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+            let name =
+                format!("rkllmjs-state-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
             let saved = Self(std::env::temp_dir().join(name));
             let bytes = write(&saved.0, &origin(), &state(), &GO_ON).unwrap();
             assert_eq!(bytes, saved.bytes().len() as u64);

@@ -193,8 +193,9 @@ impl<'a> Turn<'a> {
     fn take(under_way: &'a AtomicUsize) -> Result<Self, Error> {
         if under_way.fetch_add(1, Ordering::SeqCst) >= UNDER_WAY_MAX {
             under_way.fetch_sub(1, Ordering::SeqCst);
-            let message =
-                format!("{UNDER_WAY_MAX} conversations are being saved or loaded; wait for one of them to end");
+            let message = format!(
+                "{UNDER_WAY_MAX} conversations are being saved or loaded; wait for one of them to end"
+            );
             return Err(Error::new(ErrorCode::Overloaded, message));
         }
         Ok(Self(under_way))

@@ -28,11 +28,8 @@ impl Origin {
     ///
     /// `model-invalid` if the files cannot be read again.
     pub(crate) fn of(parts: &Parts, path: &Path, facts: &Facts<'_>, plan: &Plan) -> Result<Self, Error> {
-        let paths: Vec<&Path> = if parts.paths.is_empty() {
-            vec![path]
-        } else {
-            parts.paths.iter().map(AsRef::as_ref).collect()
-        };
+        let paths: Vec<&Path> =
+            if parts.paths.is_empty() { vec![path] } else { parts.paths.iter().map(AsRef::as_ref).collect() };
         let prints: Result<Vec<String>, Error> = paths.into_iter().map(of_file).collect();
         let kind = match plan.kv_type {
             KvType::F16 => "f16",
@@ -50,8 +47,16 @@ impl Origin {
     pub(crate) fn parts(&self) -> [(&'static str, &str, &'static str); 3] {
         [
             ("model", &self.model, "was saved by another model"),
-            ("cells", &self.cells, "was saved with another kv_cache_type, or by another version of llama.cpp"),
-            ("positions", &self.positions, "was saved with a kv_cells for which the model counts positions otherwise"),
+            (
+                "cells",
+                &self.cells,
+                "was saved with another kv_cache_type, or by another version of llama.cpp",
+            ),
+            (
+                "positions",
+                &self.positions,
+                "was saved with a kv_cells for which the model counts positions otherwise",
+            ),
         ]
     }
 }
