@@ -1,8 +1,8 @@
 //! The file of a saved conversation: a mark, a version, a head in JSON, the tokens, the engine's cells, and a sum
 //! over all of it.
 
-use std::io::{Read as _, Write as _};
-use std::path::Path;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rkllmjs_core::{Detail, Error, ErrorCode, Token};
@@ -56,10 +56,7 @@ pub(crate) struct StateLimits {
 /// `invalid-request` for a path that cannot be written; `engine-failed` where the disk is full; `unavailable`
 /// if it was stopped.
 pub(crate) fn write(path: &Path, origin: &Origin, state: &State, stop: &AtomicBool) -> Result<u64, Error> {
-    let folder = folder_of(PATH, path)?;
-    if std::fs::metadata(path).is_ok_and(|facts| !facts.is_file()) {
-        return Err(Error::option(PATH, format!("names something that is no file: {}", path.display())));
-    }
+    let folder = check_target(path)?;
     let head = head(origin, state).to_string().into_bytes();
     let length = u32::try_from(head.len()).ok().filter(|&length| length <= HEAD_BYTES_MAX);
     let Some(length) = length else {
@@ -83,6 +80,24 @@ pub(crate) fn write(path: &Path, origin: &Origin, state: &State, stop: &AtomicBo
     go_on(stop)?;
     unfinished.replace(path)?;
     Ok(pieces.iter().map(|piece| piece.len() as u64).sum::<u64>() + SUM_BYTES as u64)
+}
+
+/// The folder of `path`, which may be written: there is nothing of that name, or a file to be replaced.
+///
+/// # Errors
+///
+/// `invalid-request`.
+pub(crate) fn check_target(path: &Path) -> Result<PathBuf, Error> {
+    let folder = folder_of(PATH, path)?;
+    match std::fs::metadata(path) {
+        Ok(facts) if !facts.is_file() => {
+            Err(Error::option(PATH, format!("names something that is no file: {}", path.display())))
+        }
+        Err(error) if error.kind() == ErrorKind::InvalidInput => {
+            Err(Error::option(PATH, format!("is none: {error}")))
+        }
+        _ => Ok(folder),
+    }
 }
 
 fn head(origin: &Origin, state: &State) -> Value {
@@ -115,11 +130,11 @@ pub(crate) fn read(
     stop: &AtomicBool,
 ) -> Result<State, Error> {
     let (file, bytes) = gguf::open_regular(path).map_err(|error| match error.kind {
-        gguf::ErrorKind::Io(std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+        gguf::ErrorKind::Io(ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             let message = format!("there is no saved conversation {}", path.display());
             Error::new(ErrorCode::NotFound, message).with("path", Detail::Text(path.display().to_string()))
         }
-        gguf::ErrorKind::Io(std::io::ErrorKind::InvalidInput) => {
+        gguf::ErrorKind::Io(ErrorKind::InvalidInput) => {
             Error::option(PATH, format!("is none: {}", error.message))
         }
         _ => refused(path, &format!("cannot be opened: {}", error.message)),
@@ -291,7 +306,6 @@ impl OfPart for Error {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
     use std::sync::atomic::AtomicU32;
 
     use super::*;

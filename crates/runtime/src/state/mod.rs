@@ -60,6 +60,8 @@ impl Model {
         let facts = self.state_facts()?;
         let SaveStateOptions { prompt, tenant } = options;
         check_tenant(tenant.as_deref())?;
+        // Before anything is copied; by the time of the writing it may be otherwise.
+        file::check_target(path)?;
         let _turn = Turn::take(self.states_under_way())?;
         let prompt = prompt.map(|prompt| self.prompt_tokens(&prompt)).transpose()?;
         if prompt.as_ref().is_some_and(Vec::is_empty) {
