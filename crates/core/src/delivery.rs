@@ -107,6 +107,16 @@ impl Delivery {
         state.flow != Flow::Streaming || state.unread < UNDELIVERED_PARTS_MAX
     }
 
+    /// How many tokens the reader can take before its sequence pauses.
+    pub(crate) fn room(&self) -> usize {
+        let state = self.state();
+        if state.flow == Flow::Streaming {
+            UNDELIVERED_PARTS_MAX.saturating_sub(state.unread)
+        } else {
+            usize::MAX
+        }
+    }
+
     pub(crate) fn end_choice(&self, index: u32, reason: FinishReason) {
         if let Some(choice) = self.state().choices.get_mut(index as usize) {
             choice.finish = Some(reason);

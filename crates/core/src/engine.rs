@@ -38,6 +38,8 @@ pub struct Limits {
     /// Tokens beyond which it is not worth keeping more than one such holder: cells in use make the steps
     /// of others slower.
     pub kept_tokens: u32,
+    /// Most drafts of a run. 0 where what was computed cannot be taken back, or nothing is sampled token by token.
+    pub drafts: u32,
     /// Which options a request may choose, and what holds otherwise.
     pub options: OptionSupport,
 }
@@ -53,6 +55,30 @@ pub struct Run<'a> {
     pub tokens: &'a [Token],
     /// Whether to sample what follows the last of them.
     pub sample: bool,
+    /// How many of the last of them are drafts: guesses of what will be sampled, at most
+    /// [`Limits::drafts`], of a run that samples and has a token before them.
+    ///
+    /// What follows each token from the last certain one on is then sampled, in order, as if they came one a
+    /// step. The first that is not the draft in its place is the last one, and so is one that ends the answer;
+    /// drafts from there on leave the cache. The sink gets one to `drafted + 1` tokens.
+    pub drafted: u32,
+}
+
+impl<'a> Run<'a> {
+    /// Its drafts.
+    pub fn drafts(&self) -> &'a [Token] {
+        let certain = self.tokens.len().saturating_sub(self.drafted as usize);
+        self.tokens.get(certain..).unwrap_or_default()
+    }
+}
+
+/// A sequence that wants drafts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// Which.
+    pub sequence: SequenceId,
+    /// How many at most.
+    pub most: u32,
 }
 
 /// What the next step computes: runs of different sequences, all under the same adapters.
@@ -82,7 +108,7 @@ pub struct Sampled<'a> {
 
 /// Takes what a step brings.
 pub trait Sink {
-    /// The next token of a sequence whose run asked for a sample.
+    /// The next token of a sequence whose run asked for a sample; several in their order where it has drafts.
     fn token(&mut self, sequence: SequenceId, sampled: Sampled<'_>);
 
     /// How many tokens the prompt of a sequence had, and how many of them were in the cache already.
@@ -207,6 +233,17 @@ pub trait Engine: Send {
     ///
     /// After an error no sequence of the batch may be used again.
     fn step(&mut self, batch: &Batch<'_>, sink: &mut dyn Sink) -> Result<StepOutcome, Error>;
+
+    /// What a smaller model thinks will follow each of these sequences: a list for each, empty where it has none.
+    /// Their tokens are those they were opened with and those sampled since.
+    ///
+    /// # Errors
+    ///
+    /// `unsupported` without such a model.
+    fn propose(&mut self, wanted: &[Proposal]) -> Result<Vec<Vec<Token>>, Error> {
+        let _ = wanted;
+        Err(Error::new(crate::ErrorCode::Unsupported, "this model was loaded without draft_model"))
+    }
 
     /// Gives `to` the use of what `from` has in the cache for these positions. `to` has exactly the positions
     /// before them; it need not be open, and then only holds cache until [`release`](Self::release). What

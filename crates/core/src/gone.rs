@@ -19,6 +19,7 @@ impl Default for Gone {
             shares: false,
             kept: 0,
             kept_tokens: 0,
+            drafts: 0,
             options: OptionSupport::default(),
         })
     }

@@ -33,6 +33,7 @@ mod sampling;
 mod scheduler;
 mod scoring;
 mod sequence;
+mod speculation;
 mod stats;
 mod stop;
 mod token_stream;
@@ -45,7 +46,9 @@ pub mod scripted;
 
 pub use clock::{Clock, SystemClock};
 pub use delivery::{Outcome, UNDELIVERED_PARTS_MAX};
-pub use engine::{AbortSwitch, Batch, Engine, Limits, Opening, Run, Sampled, SequenceId, Sink, StepOutcome};
+pub use engine::{
+    AbortSwitch, Batch, Engine, Limits, Opening, Proposal, Run, Sampled, SequenceId, Sink, StepOutcome,
+};
 pub use error::{Detail, Error, ErrorCode};
 pub use generation::Generation;
 pub use logprob::TokenLogprob;
@@ -61,5 +64,6 @@ pub use prefix_cache::{PrefixCache, SavedPrefix};
 pub use request::{Adapters, CONTROL_VECTOR_PREFIX, Request, StopRules};
 pub use sampling::{SamplerKind, Sampling};
 pub use scoring::{SCORED_TOKENS_MAX, Scoring};
+pub use speculation::{Speculation, SpeculationMode};
 pub use stats::Stats;
 pub use tokenizer::{FillTokens, Special, SpecialToken, Token, Tokenizer};

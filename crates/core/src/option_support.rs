@@ -11,6 +11,8 @@ pub struct OptionSupport {
     /// Options whose value a request cannot choose, by their names in
     /// [`GenerateOptions`](crate::GenerateOptions).
     pub fixed: Vec<&'static str>,
+    /// Whether there is a smaller model to make drafts.
+    pub draft_model: bool,
 }
 
 impl OptionSupport {

@@ -2,8 +2,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::speculation::DRAFTS_DEFAULT;
 use crate::{
-    Adapters, CONTROL_VECTOR_PREFIX, Error, OptionSupport, Request, SamplerKind, Sampling, StopRules, Token,
+    Adapters, CONTROL_VECTOR_PREFIX, Error, OptionSupport, Request, SamplerKind, Sampling, Speculation,
+    SpeculationMode, StopRules, Token,
 };
 
 /// One generation option: its name, default, range and meaning. The documentation's table of
@@ -67,7 +69,7 @@ impl OptionFact {
 const U32_MAX: f64 = 4_294_967_295.0;
 
 /// Every numeric generation option.
-pub const OPTIONS: [OptionFact; 29] = [
+pub const OPTIONS: [OptionFact; 30] = [
     OptionFact::whole(
         "max_tokens",
         "up to the end of the context",
@@ -174,6 +176,13 @@ pub const OPTIONS: [OptionFact; 29] = [
     ),
     real("logit_bias", "none", -1e9, 1e9, "Added to the logits of single tokens."),
     real("lora", "none", -1e6, 1e6, "Adapters to run under, with their scales."),
+    OptionFact::whole(
+        "speculative",
+        "16",
+        1.0,
+        63.0,
+        "Most tokens guessed for one step, and where the guesses come from.",
+    ),
     real("control_vectors", "none", -1e6, 1e6, "Control vectors to run under, with their scales."),
 ];
 
@@ -244,6 +253,8 @@ pub struct GenerateOptions {
     pub cache_prompt: Option<bool>,
     pub tenant: Option<String>,
     pub control_vectors: Option<Vec<(String, f64)>>,
+    pub speculative: Option<String>,
+    pub speculative_max_tokens: Option<f64>,
 }
 
 impl GenerateOptions {
@@ -289,8 +300,27 @@ impl GenerateOptions {
             adapters: self.adapters()?,
             cache_prompt: self.cache_prompt.unwrap_or(true),
             tenant: self.tenant.as_deref().map(checked_tenant).transpose()?,
+            speculation: self.speculation(support)?,
             keep: 0,
         })
+    }
+
+    /// Where guesses come from: whatever there is, unless the request says so.
+    fn speculation(&self, support: &OptionSupport) -> Result<Speculation, Error> {
+        let max_tokens = integer("speculative", self.speculative_max_tokens, DRAFTS_DEFAULT)?;
+        let mode = match self.speculative.as_deref() {
+            None if !support.can_choose("speculative") => SpeculationMode::None,
+            None if support.draft_model => SpeculationMode::Draft,
+            None => SpeculationMode::Lookup,
+            Some(name) => SpeculationMode::named(name).ok_or_else(|| {
+                Error::option("speculative", format!("must be none, lookup or draft, got {name:?}"))
+            })?,
+        };
+        if mode == SpeculationMode::Draft && !support.draft_model {
+            let message = "cannot be draft: the model was loaded without draft_model";
+            return Err(Error::option("speculative", message));
+        }
+        Ok(Speculation { mode, max_tokens })
     }
 
     /// Whether these options ask for another value of `name` than `default` has. What they say without
@@ -319,6 +349,7 @@ impl GenerateOptions {
             "samplers" => wanted.order != default.order,
             "seed" => self.seed.is_some(),
             "logprobs" => self.logprobs == Some(true),
+            "speculative" => self.speculative.as_deref().is_some_and(|mode| mode != "none"),
             "n" => self.n.is_some_and(|n| n != 1.0),
             _ => false,
         }
@@ -623,7 +654,8 @@ mod tests {
     #[test]
     fn a_fixed_option_is_refused_by_name_unless_it_asks_for_what_holds_anyway() {
         let defaults = Sampling { temperature: 0.5, min_p: 0.0, ..Sampling::default() };
-        let support = OptionSupport { defaults, fixed: vec!["temperature", "min_p", "seed", "logprobs"] };
+        let fixed = vec!["temperature", "min_p", "seed", "logprobs"];
+        let support = OptionSupport { defaults, fixed, ..OptionSupport::default() };
         let build = |options: GenerateOptions| options.build(&support, 100, 7);
         let plain = build(GenerateOptions::default()).expect("nothing is asked for");
         assert_eq!((plain.sampling.temperature, plain.sampling.seed), (0.5, 7));

@@ -38,6 +38,10 @@ pub struct Usage {
     pub cached_tokens: u64,
     /// Tokens of prompt and answers that were dropped so that an answer could go on in a full context.
     pub dropped_tokens: u64,
+    /// Tokens that were guessed before they were computed.
+    pub draft_tokens: u64,
+    /// Those of them that were right, and part of the answer.
+    pub accepted_tokens: u64,
 }
 
 /// Where the time of a request went.

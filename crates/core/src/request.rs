@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{NativeInput, Sampling, Token};
+use crate::{NativeInput, Sampling, Speculation, Token};
 
 /// When an answer ends besides the model's own wish.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -54,6 +54,8 @@ pub struct Request {
     pub cache_prompt: bool,
     /// Whose it is: nothing is shared between tenants.
     pub tenant: Option<String>,
+    /// Where guesses of its tokens come from.
+    pub speculation: Speculation,
     /// Tokens at the start of the prompt that stay when an answer drops others to go on.
     pub keep: u32,
 }

@@ -8,6 +8,7 @@ use crate::inbox::{Arrival, Ticket};
 use crate::line::Line;
 use crate::prefixes::Prefixes;
 use crate::sequence::Sequence;
+use crate::speculation::Drafter;
 use crate::{
     Batch, Engine, Error, ErrorCode, FinishReason, Limits, Opening, Outcome, Overflow, Part, Request, Run,
     Sampled, SequenceId, Timings, Usage,
@@ -23,6 +24,8 @@ struct Answer {
     first_token_at: Option<Instant>,
     completion_tokens: u64,
     dropped_tokens: u64,
+    draft_tokens: u64,
+    accepted_tokens: u64,
     /// Tokens of the prompt and how many of them were cached, where the engine counts them.
     read: Option<(u32, u32)>,
     /// Tokens of the prompt that the first choice did not compute.
@@ -60,6 +63,7 @@ pub(crate) struct Scheduler {
     parked: Vec<Sequence>,
     answers: HashMap<u64, Answer>,
     prefixes: Prefixes,
+    drafter: Drafter,
     next_sequence: u64,
     steps: u64,
     /// Sequences that ran on when the cache was full: until one of them leaves, no other joins.
@@ -73,9 +77,11 @@ pub(crate) struct Scheduler {
 
 /// A sequence's share of the next step, by its place in `running`.
 #[derive(Debug, Clone, Copy)]
-struct Share {
-    place: usize,
-    tokens: usize,
+pub(crate) struct Share {
+    pub(crate) place: usize,
+    pub(crate) tokens: usize,
+    /// Guesses beside them.
+    pub(crate) drafted: usize,
 }
 
 /// What the next step will run.
@@ -90,6 +96,10 @@ impl Plan {
     pub(crate) fn is_empty(&self) -> bool {
         self.shares.is_empty()
     }
+
+    pub(crate) fn has_drafts(&self) -> bool {
+        self.shares.iter().any(|share| share.drafted > 0)
+    }
 }
 
 impl Scheduler {
@@ -100,6 +110,7 @@ impl Scheduler {
         }
         Self {
             prefixes: Prefixes::new(&limits),
+            drafter: Drafter::new(&limits),
             limits,
             overflow,
             waiting: Line::default(),
@@ -169,6 +180,8 @@ impl Scheduler {
             first_token_at: None,
             completion_tokens: 0,
             dropped_tokens: 0,
+            draft_tokens: 0,
+            accepted_tokens: 0,
             read: None,
             spared_tokens: 0,
             choices_left: request.choices,
@@ -298,7 +311,7 @@ impl Scheduler {
             let with_lead = || ready().filter(|(_, s)| s.request.adapters == lead.request.adapters);
             let mut budget = self.limits.batch as usize;
             for (place, sequence) in with_lead().filter(|(_, s)| s.is_decoding()).take(budget) {
-                shares.push(Share { place, tokens: 1 });
+                shares.push(Share { place, tokens: 1, drafted: 0 });
                 if self.limits.worth_stopping <= 1 {
                     long.push(sequence.answer);
                 }
@@ -312,7 +325,7 @@ impl Scheduler {
                     break;
                 }
                 budget -= tokens;
-                shares.push(Share { place, tokens });
+                shares.push(Share { place, tokens, drafted: 0 });
                 if tokens >= self.limits.worth_stopping as usize {
                     long.push(sequence.answer);
                 }
@@ -321,13 +334,24 @@ impl Scheduler {
         Plan { shares, long }
     }
 
+    /// Adds to the next step what its sequences guess of the tokens after it.
+    pub(crate) fn speculate(&mut self, plan: &mut Plan, engine: &mut dyn Engine) {
+        let answers = &self.answers;
+        let room = |s: &Sequence| answers.get(&s.answer).map_or(0, |answer| answer.delivery.room());
+        self.drafter.draft(&mut plan.shares, &mut self.running, &room, engine);
+    }
+
+    pub(crate) fn drafter(&mut self) -> &mut Drafter {
+        &mut self.drafter
+    }
+
     /// The batch of a plan. Valid until the scheduler changes.
     pub(crate) fn batch(&self, plan: &Plan, now: Instant) -> Batch<'_> {
         let members = || plan.shares.iter().filter_map(|share| Some((self.running.get(share.place)?, share)));
         let until =
             members().filter_map(|(sequence, _)| self.answers.get(&sequence.answer)?.deadline()).min();
         Batch {
-            runs: members().map(|(sequence, share)| sequence.run(share.tokens)).collect::<Vec<Run<'_>>>(),
+            runs: members().map(|(sequence, share)| sequence.run(share.tokens, share.drafted)).collect::<Vec<Run<'_>>>(),
             adapters: members().next().map(|(s, _)| s.request.adapters.clone()).unwrap_or_default(),
             time_left: until.map(|at| at.saturating_duration_since(now)),
         }
@@ -347,6 +371,10 @@ impl Scheduler {
             }
             sequence.advance(share.tokens);
             sequence.last_step = self.steps;
+            self.drafter.drafted += share.drafted as u64;
+            if let Some(answer) = self.answers.get_mut(&sequence.answer) {
+                answer.draft_tokens += share.drafted as u64;
+            }
         }
         for event in events {
             match event {
@@ -391,9 +419,14 @@ impl Scheduler {
         let (overflow, limit) = (self.overflow, self.limits.context);
         let Some(sequence) = self.find(id) else { return };
         let context = if sequence.shifts(overflow) { u32::MAX } else { limit };
+        let (answer, guessed) = (sequence.answer, u64::from(sequence.follow_guess()));
         let before = sequence.completion_tokens();
         let (parts, finish) = sequence.accept(sampled, context);
         let made = (sequence.completion_tokens() - before) as u64;
+        self.drafter.accepted += guessed;
+        if let Some(answer) = self.answers.get_mut(&answer) {
+            answer.accepted_tokens += guessed;
+        }
         self.deliver(id, parts, finish, made, now, engine);
     }
 
@@ -523,7 +556,7 @@ impl Scheduler {
     /// Makes room for a step after the cache turned out full, from what ended sequences left in it. False if
     /// there is nothing of that.
     pub(crate) fn evict(&mut self, plan: &Plan, engine: &mut dyn Engine) -> bool {
-        self.prefixes.evict(plan.shares.iter().map(|share| share.tokens).sum(), engine)
+        self.prefixes.evict(plan.shares.iter().map(|share| share.tokens + share.drafted).sum(), engine)
     }
 
     /// Makes room after the cache turned out full: of the lowest priority the youngest sequence starts again
@@ -619,6 +652,8 @@ fn outcome(answer: &Answer, error: Option<Error>, now: Instant) -> Outcome {
             completion_tokens: answer.completion_tokens,
             cached_tokens: cached,
             dropped_tokens: answer.dropped_tokens,
+            draft_tokens: answer.draft_tokens,
+            accepted_tokens: answer.accepted_tokens,
         },
         timings: Timings {
             queue: admitted.duration_since(answer.called_at),

@@ -3,6 +3,7 @@ use std::time::Instant;
 
 use crate::kept_prefixes::Scope;
 use crate::line::Place;
+use crate::speculation::Guesses;
 use crate::token_stream::TokenStream;
 use crate::{FinishReason, Overflow, Part, Request, Run, Sampled, SequenceId, Token};
 
@@ -48,6 +49,7 @@ pub(crate) struct Sequence {
     /// The last step it was part of.
     pub(crate) last_step: u64,
     stream: TokenStream,
+    guesses: Guesses,
 }
 
 impl Sequence {
@@ -69,6 +71,7 @@ impl Sequence {
             paused_since: None,
             last_step: 0,
             stream: TokenStream::new(index, request.stop.strings.clone()),
+            guesses: Guesses::default(),
             request,
         }
     }
@@ -129,15 +132,39 @@ impl Sequence {
         most.min(context)
     }
 
-    /// Its next run, of at most `budget` tokens.
-    pub(crate) fn run(&self, budget: usize) -> Run<'_> {
+    /// What it guesses, with the tokens it has.
+    pub(crate) fn guesses(&mut self) -> (&mut Guesses, &[Token]) {
+        (&mut self.guesses, &self.tokens)
+    }
+
+    /// How many tokens it may still get before it ends, or its context is full.
+    pub(crate) fn tokens_left(&self, context: u32) -> usize {
+        let of_answer = self.request.max_tokens.map_or(usize::MAX, |max| max as usize);
+        let in_context = (context as usize).saturating_sub(self.tokens.len());
+        of_answer.saturating_sub(self.completion_tokens()).min(in_context)
+    }
+
+    /// Its next run, of at most `budget` tokens and so many guesses after them.
+    pub(crate) fn run(&self, budget: usize, drafted: usize) -> Run<'_> {
         let end = self.computed + self.pending().min(budget);
+        let certain = self.tokens.get(self.computed..end).unwrap_or_default();
         Run {
             sequence: self.id,
             start: u32::try_from(self.computed).unwrap_or(u32::MAX),
-            tokens: self.tokens.get(self.computed..end).unwrap_or_default(),
+            tokens: if drafted > 0 { self.guesses.run() } else { certain },
             sample: end == self.tokens.len(),
+            drafted: u32::try_from(drafted).unwrap_or(u32::MAX),
         }
+    }
+
+    /// Notes that another token follows one of the same step: that was guessed, and is in the cache already. False
+    /// if it is the first of its step.
+    pub(crate) fn follow_guess(&mut self) -> bool {
+        let is_guessed = self.pending() > 0;
+        if is_guessed {
+            self.advance(1);
+        }
+        is_guessed
     }
 
     /// Takes the token that follows. The part to deliver, and why the answer ends if it does.

@@ -31,6 +31,10 @@ pub struct Stats {
     pub prompt_tokens: u64,
     /// Tokens made since the model was loaded.
     pub completion_tokens: u64,
+    /// Tokens that were guessed before they were computed, since the model was loaded.
+    pub draft_tokens: u64,
+    /// Those of them that were right.
+    pub accepted_tokens: u64,
     /// Tokens made a second over all sequences, averaged over the last steps.
     pub tokens_per_second: f64,
 }

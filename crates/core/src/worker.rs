@@ -124,7 +124,7 @@ impl Worker {
         self.scheduler.sweep(now, self.engine.as_mut());
         self.scheduler.admit(now, self.engine.as_mut());
         self.scheduler.follow(self.engine.as_mut());
-        let plan = self.scheduler.schedule();
+        let mut plan = self.scheduler.schedule();
         let nothing_to_do = plan.is_empty();
         if nothing_to_do || !plan.long.is_empty() || self.told_at.elapsed() >= NEWS_EVERY {
             self.scheduler.tell_news();
@@ -140,7 +140,7 @@ impl Worker {
         if self.scheduler.has_ended() {
             self.publish();
         }
-        self.step(&plan);
+        self.step(&mut plan);
         self.publish();
     }
 
@@ -149,13 +149,15 @@ impl Worker {
         if self.scheduler.is_idle() { None } else { self.scheduler.sleep(now) }
     }
 
-    fn step(&mut self, plan: &Plan) {
+    fn step(&mut self, plan: &mut Plan) {
         self.control.begin_step(&plan.long);
         // Whoever cancelled before the switch was reset is seen here, whoever does after throws it.
         if self.scheduler.is_cancelled(plan) || self.control.inbox.is_closed() {
             self.control.end_step();
             return;
         }
+        let turned = self.clock.now();
+        self.scheduler.speculate(plan, self.engine.as_mut());
         let mut events = Events::default();
         let began = self.clock.now();
         let outcome = self.engine.step(&self.scheduler.batch(plan, began), &mut events);
@@ -163,11 +165,13 @@ impl Worker {
         let now = self.clock.now();
         match outcome {
             Ok(StepOutcome::Done) => {
+                self.scheduler.drafter().note_step(now - began);
                 let before = self.scheduler.completion_tokens;
                 self.scheduler.settle(plan, events.0, now, self.engine.as_mut());
-                self.measure(self.scheduler.completion_tokens - before, now - began);
+                self.measure(self.scheduler.completion_tokens - before, now - turned);
             }
             Ok(StepOutcome::Aborted) => {}
+            Ok(StepOutcome::CacheFull) if plan.has_drafts() => self.scheduler.drafter().rest(),
             Ok(StepOutcome::CacheFull) => {
                 let engine = self.engine.as_mut();
                 if !self.scheduler.evict(plan, engine) && !self.scheduler.yield_cells(engine) {
@@ -213,6 +217,8 @@ impl Worker {
             requests: self.requests,
             prompt_tokens: self.scheduler.prompt_tokens,
             completion_tokens: self.scheduler.completion_tokens,
+            draft_tokens: self.scheduler.drafter().drafted,
+            accepted_tokens: self.scheduler.drafter().accepted,
             tokens_per_second: self.tokens_per_second,
         });
         for (delivery, outcome) in self.scheduler.take_ended() {

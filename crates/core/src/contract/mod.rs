@@ -14,6 +14,7 @@
 
 mod saving;
 mod sharing;
+mod speculating;
 
 use crate::{
     Batch, Engine, Error, ErrorCode, GenerateOptions, Limits, Opening, Run, Sampled, Sampling, SequenceId,
@@ -37,7 +38,7 @@ pub struct ContractInput {
 
 type Check = fn(&mut dyn Engine, &ContractInput) -> Result<(), String>;
 
-const CHECKS: [(&str, Check); 23] = [
+const CHECKS: [(&str, Check); 24] = [
     ("limits agree with each other", limits_agree),
     ("a step samples the runs that asked and no others", samples_what_was_asked),
     ("a prompt in stretches equals a whole one", chunks_equal_whole),
@@ -54,6 +55,7 @@ const CHECKS: [(&str, Check); 23] = [
     ("what was saved continues as before", saving::saved_continues),
     ("what was restored is shared like any other", saving::restored_is_shared),
     ("what is nothing that was saved is refused", saving::garbage_is_refused),
+    ("drafts, right or wrong, change no answer", speculating::drafts_change_nothing),
     ("a stopped step leaves everything as it was", stopped_step_changes_nothing),
     ("a switch that was reset stops nothing", reset_switch),
     ("unknown sequences are released and parked without harm", unknown_is_harmless),
@@ -181,7 +183,7 @@ fn step(engine: &mut dyn Engine, runs: Vec<Run<'_>>) -> Result<Gathered, String>
 }
 
 fn run(sequence: SequenceId, start: usize, tokens: &[Token], sample: bool) -> Run<'_> {
-    Run { sequence, start: u32::try_from(start).unwrap_or(u32::MAX), tokens, sample }
+    Run { sequence, start: u32::try_from(start).unwrap_or(u32::MAX), tokens, sample, drafted: 0 }
 }
 
 /// Computes `tokens` from `start` in stretches of at most `most`, and samples after the last.

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Gate, Record, RecordedRun, RecordedStep};
 use crate::{
-    AbortSwitch, Adapters, Batch, Engine, Error, ErrorCode, Limits, Opening, OptionSupport, Run, Sampled,
-    SequenceId, Sink, StepOutcome, Token,
+    AbortSwitch, Adapters, Batch, Engine, Error, ErrorCode, Limits, Opening, OptionSupport, Proposal, Run,
+    Sampled, SequenceId, Sink, StepOutcome, Token,
 };
 
 /// What a step of the script does instead of succeeding.
@@ -46,6 +46,7 @@ pub struct ScriptedEngine {
     poison: Option<Token>,
     silence: Option<Token>,
     amnesia: Option<Token>,
+    wrong_every: Option<u32>,
     room: usize,
     steps: u64,
     next_cell: u64,
@@ -65,6 +66,7 @@ impl ScriptedEngine {
             poison: None,
             silence: None,
             amnesia: None,
+            wrong_every: None,
             room: usize::MAX,
             steps: 0,
             next_cell: 0,
@@ -85,6 +87,7 @@ impl ScriptedEngine {
             shares: false,
             kept: 0,
             kept_tokens: 0,
+            drafts: 0,
             options: OptionSupport { fixed: vec!["logprobs", "grammar"], ..OptionSupport::default() },
         }
     }
@@ -92,6 +95,11 @@ impl ScriptedEngine {
     /// The same, with cache that can be shared: by 4 prefixes of up to 256 tokens besides the sequences.
     pub fn sharing() -> Limits {
         Limits { shares: true, kept: 4, kept_tokens: 256, ..Self::small() }
+    }
+
+    /// The same, with drafts: up to 8 a run.
+    pub fn drafting() -> Limits {
+        Limits { drafts: 8, ..Self::sharing() }
     }
 
     /// Makes step number `step`, from 0, fail as told.
@@ -126,6 +134,14 @@ impl ScriptedEngine {
     #[must_use]
     pub fn with_amnesia(mut self, token: Token) -> Self {
         self.amnesia = Some(token);
+        self
+    }
+
+    /// Gives it a smaller model, which is wrong about each token that is a multiple of `wrong_every`.
+    #[must_use]
+    pub fn with_draft_model(mut self, wrong_every: u32) -> Self {
+        self.limits.options.draft_model = true;
+        self.wrong_every = Some(wrong_every.max(1));
         self
     }
 
@@ -201,7 +217,12 @@ impl ScriptedEngine {
         if known.cells.len() != run.start as usize {
             return Some(format!("a run from {} on {} cached tokens", run.start, known.cells.len()));
         }
-        if known.tokens.get(run.start as usize..end) != Some(run.tokens) {
+        let drafts = run.drafts().len();
+        if drafts > 0 && (!run.sample || drafts >= run.tokens.len() || run.drafted > self.limits.drafts) {
+            return Some(format!("{drafts} drafts in a run of {}", run.tokens.len()));
+        }
+        let certain = run.tokens.get(..run.tokens.len() - drafts);
+        if known.tokens.get(run.start as usize..end - drafts) != certain {
             return Some("a run of other tokens than its prompt and answer".to_owned());
         }
         let moved = known.adapters.as_ref().is_some_and(|before| before != adapters);
@@ -214,8 +235,26 @@ impl ScriptedEngine {
         known.cells.extend(self.next_cell..end);
         self.next_cell = end;
         known.adapters.get_or_insert_with(|| adapters.clone());
-        let token = run.tokens.last().map_or(0, |last| last.wrapping_add(1));
-        if !run.sample || self.silence == Some(token) {
+        let certain = run.tokens.len() - run.drafts().len();
+        let mut last = run.tokens.get(certain - 1).copied().unwrap_or_default();
+        let mut right = 0;
+        while run.sample {
+            last = last.wrapping_add(1);
+            self.choose(run, last, sink);
+            if run.drafts().get(right) != Some(&last) || last.is_multiple_of(1000) {
+                break;
+            }
+            right += 1;
+        }
+        if let Some(known) = self.known.get_mut(&run.sequence) {
+            known.cells.truncate(run.start as usize + certain + right);
+        }
+    }
+
+    /// Gives the sink `token`, unless the script has something else in mind.
+    fn choose(&mut self, run: &Run<'_>, token: Token, sink: &mut dyn Sink) {
+        let Some(known) = self.known.get_mut(&run.sequence) else { return };
+        if self.silence == Some(token) {
             return;
         }
         if self.poison == Some(token) {
@@ -293,6 +332,18 @@ impl Engine for ScriptedEngine {
         let step = RecordedStep { runs: runs.collect(), adapters: batch.adapters.clone(), holders };
         self.recorded().steps.push(step);
         Ok(StepOutcome::Done)
+    }
+
+    fn propose(&mut self, wanted: &[Proposal]) -> Result<Vec<Vec<Token>>, Error> {
+        let Some(wrong_every) = self.wrong_every else {
+            return Err(Error::new(ErrorCode::Unsupported, "the script has no draft model"));
+        };
+        let of = |proposal: &Proposal| {
+            let last = self.known.get(&proposal.sequence).and_then(|known| known.tokens.last()).copied();
+            let next = last.map(|last| last + 1..=last + proposal.most).into_iter().flatten();
+            next.map(|token| if token.is_multiple_of(wrong_every) { 0 } else { token }).collect()
+        };
+        Ok(wanted.iter().map(of).collect())
     }
 
     fn share(&mut self, from: SequenceId, to: SequenceId, tokens: Range<u32>) -> bool {

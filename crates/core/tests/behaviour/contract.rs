@@ -174,6 +174,12 @@ fn a_scripted_engine_that_shares_keeps_the_contract() {
 }
 
 #[test]
+fn a_scripted_engine_that_takes_drafts_keeps_the_contract() {
+    let make = || ScriptedEngine::new(ScriptedEngine::drafting(), Gate::open());
+    assert_eq!(engine_contract(&mut || Box::new(make()), &input()), Ok(()));
+}
+
+#[test]
 fn an_engine_of_one_sequence_that_cannot_roll_back_can_keep_the_contract() {
     let limits = Limits { sequences: 1, rolls_back: false, cells: 128, ..ScriptedEngine::small() };
     let make = || ScriptedEngine::new(limits.clone(), Gate::open());

@@ -25,4 +25,6 @@ mod saved_prefixes;
 #[cfg(test)]
 mod scheduling;
 #[cfg(test)]
+mod speculation;
+#[cfg(test)]
 mod stats;

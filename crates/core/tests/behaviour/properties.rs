@@ -5,7 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use rkllmjs_core::scripted::Gate;
-use rkllmjs_core::{ErrorCode, FinishReason, Limits, OptionSupport, Outcome, Part, Request};
+use rkllmjs_core::{
+    ErrorCode, FinishReason, Limits, OptionSupport, Outcome, Part, Request, Speculation, SpeculationMode,
+};
 
 use crate::rig::{Answer, Rig, counting, short, until};
 
@@ -116,6 +118,7 @@ fn some_limits(random: &mut Random) -> Limits {
         shares: !random.one_in(4),
         kept: random.below(6),
         kept_tokens: random.below(2 * context),
+        drafts: random.below(10),
         options: OptionSupport::default(),
     }
 }
@@ -138,9 +141,11 @@ fn some_request(random: &mut Random, limits: &Limits) -> Request {
     let choices = if random.one_in(4) { random.between(2, 4) } else { 1 };
     let priority = if random.one_in(3) { 1 } else { 0 };
     let max_tokens = (!random.one_in(3)).then(|| random.between(1, 100));
+    let mode = if random.one_in(4) { SpeculationMode::None } else { SpeculationMode::Draft };
     Request {
         prompt,
         max_tokens,
+        speculation: Speculation { mode, max_tokens: random.between(1, 20) },
         choices,
         priority,
         adapters,
@@ -248,6 +253,8 @@ struct Events {
     parked: usize,
     shared: usize,
     spared: u64,
+    drafted: u64,
+    accepted: u64,
     cancelled: usize,
     finished: usize,
 }
@@ -261,9 +268,13 @@ fn crowd(seed: u64, events: &mut Events) {
     let tight = random.one_in(5).then_some(context as usize);
     let gated = random.one_in(2);
     let gate = if gated { Gate::default() } else { Gate::open() };
-    let rig = Rig::build(limits, queue, gate, |engine| match tight {
-        Some(room) => engine.with_room(room),
-        None => engine,
+    let wrong_every = random.between(1, 30);
+    let rig = Rig::build(limits, queue, gate, |engine| {
+        let engine = engine.with_draft_model(wrong_every);
+        match tight {
+            Some(room) => engine.with_room(room),
+            None => engine,
+        }
     });
     let mut callers = Vec::new();
     if gated && random.one_in(2) {
@@ -289,6 +300,8 @@ fn crowd(seed: u64, events: &mut Events) {
     events.full += record.full;
     events.parked += record.parked.len();
     events.shared += record.shared.len();
+    events.drafted += stats.draft_tokens;
+    events.accepted += stats.accepted_tokens;
     events.spared += callers.iter().map(|c| c.answer.outcome().usage.cached_tokens).sum::<u64>();
     let cancelled = callers.iter().filter(|c| c.answer.finish() == Some(FinishReason::Cancelled)).count();
     events.cancelled += cancelled;
@@ -302,8 +315,9 @@ fn every_answer_of_every_crowd_ends_right() {
         let result = catch_unwind(AssertUnwindSafe(|| crowd(seed, &mut events)));
         assert!(result.is_ok(), "crowd {seed}");
     }
-    let Events { aborted, full, parked, shared, spared, cancelled, finished } = events;
-    let counts = [aborted, full, parked as u64, shared as u64, spared, cancelled as u64, finished as u64];
+    let Events { aborted, full, parked, shared, spared, drafted, accepted, cancelled, finished } = events;
+    let wrong = drafted - accepted;
+    let counts = [aborted, full, parked as u64, shared as u64, spared, cancelled as u64, finished as u64, accepted, wrong];
     let rarest = counts.into_iter().min();
     assert!(rarest > Some(0), "some of it never happened");
 }
