@@ -193,6 +193,9 @@ export interface NativeGenerateOptions {
   controlVectorNames?: Array<string>
   /** Their scales. */
   controlVectorScales?: Array<number>
+  /** Where guesses come from: none, lookup or draft. */
+  speculative?: string
+  speculativeMaxTokens?: number
   /** What follows the answer; `generate` alone takes it. */
   suffix?: string
 }
@@ -225,6 +228,7 @@ export interface NativeLoadOptions {
   contextOverflow?: string
   engine?: string
   isolate?: boolean
+  draftModel?: string
   /** What a child process runs that is to hold the engine. */
   engineProgram?: NativeEngineProgram
   npu?: NativeNpuOptions
@@ -308,6 +312,8 @@ export interface NativeStats {
   requests: number
   promptTokens: number
   completionTokens: number
+  draftTokens: number
+  acceptedTokens: number
   tokensPerSecond: number
 }
 

@@ -152,6 +152,10 @@ fn usage_value(usage: Usage) -> Value {
     if usage.dropped_tokens > 0 {
         set(&mut value, "droppedTokens", usage.dropped_tokens.into());
     }
+    if usage.draft_tokens > 0 {
+        set(&mut value, "draftTokens", usage.draft_tokens.into());
+        set(&mut value, "acceptedTokens", usage.accepted_tokens.into());
+    }
     value
 }
 

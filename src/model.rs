@@ -57,6 +57,8 @@ pub struct NativeStats {
     pub requests: f64,
     pub prompt_tokens: f64,
     pub completion_tokens: f64,
+    pub draft_tokens: f64,
+    pub accepted_tokens: f64,
     pub tokens_per_second: f64,
 }
 
@@ -343,6 +345,8 @@ impl NativeModel {
             requests: stats.requests as f64,
             prompt_tokens: stats.prompt_tokens as f64,
             completion_tokens: stats.completion_tokens as f64,
+            draft_tokens: stats.draft_tokens as f64,
+            accepted_tokens: stats.accepted_tokens as f64,
             tokens_per_second: stats.tokens_per_second,
         }
     }

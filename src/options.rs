@@ -28,6 +28,7 @@ pub struct NativeLoadOptions {
     pub context_overflow: Option<String>,
     pub engine: Option<String>,
     pub isolate: Option<bool>,
+    pub draft_model: Option<String>,
     /// What a child process runs that is to hold the engine.
     pub engine_program: Option<NativeEngineProgram>,
     pub npu: Option<NativeNpuOptions>,
@@ -63,6 +64,7 @@ impl From<NativeLoadOptions> for LoadOptions {
             context_overflow: o.context_overflow,
             engine: o.engine,
             isolate: o.isolate,
+            draft_model: o.draft_model,
             engine_program: o
                 .engine_program
                 .map(|p| EngineProgram { program: p.program.into(), arguments: p.arguments }),
@@ -122,6 +124,9 @@ pub struct NativeGenerateOptions {
     pub control_vector_names: Option<Vec<String>>,
     /// Their scales.
     pub control_vector_scales: Option<Vec<f64>>,
+    /// Where guesses come from: none, lookup or draft.
+    pub speculative: Option<String>,
+    pub speculative_max_tokens: Option<f64>,
     /// What follows the answer; `generate` alone takes it.
     pub suffix: Option<String>,
 }
@@ -165,6 +170,8 @@ impl From<NativeGenerateOptions> for GenerateOptions {
             lora: zip(o.lora_names, o.lora_scales),
             cache_prompt: o.cache_prompt,
             tenant: o.tenant,
+            speculative: o.speculative,
+            speculative_max_tokens: o.speculative_max_tokens,
             control_vectors: zip(o.control_vector_names, o.control_vector_scales),
         }
     }

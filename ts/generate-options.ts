@@ -16,6 +16,21 @@ export type LoraSelection = string | Readonly<Record<string, number>>
 /** A control vector by its name, with the scale it was loaded with, or several with their scales. */
 export type ControlVectorSelection = string | Readonly<Record<string, number>>
 
+/** Speculative decoding: tokens that are guessed first, and checked several at a time. */
+export interface Speculative {
+  /**
+   * `'lookup'` guesses what followed the same tokens earlier in the prompt or the answer, `'draft'` asks the
+   * smaller model of the load option `draftModel`, `'none'` guesses nothing.
+   */
+  readonly mode: 'none' | 'lookup' | 'draft'
+  /**
+   * Most guesses in one step, from 1 to 63. How many there are follows from how often they were right.
+   *
+   * @defaultValue 16
+   */
+  readonly maxTokens?: number | undefined
+}
+
 /**
  * How text is made. Every option is optional; numbers outside their range, wrong types and
  * unknown names are refused with `invalid-request`.
@@ -258,11 +273,11 @@ export interface GenerateOptions {
    */
   readonly tenant?: string | undefined
   /**
-   * Speculative decoding, which this version does not have.
+   * Where guesses of the next tokens come from. They change no answer, only how soon it is there.
    *
-   * @defaultValue off
+   * @defaultValue `'draft'` where the model was loaded with `draftModel`, otherwise `'lookup'`
    */
-  readonly speculative?: { readonly mode: 'none' } | undefined
+  readonly speculative?: Speculative | undefined
   /** Cancels the generation, which then rejects with the signal's `reason`. */
   readonly signal?: AbortSignal | undefined
   /**

@@ -57,7 +57,7 @@ export type { ModelStats } from './model-stats.js'
 export type { FilePath } from './path.js'
 
 export { Generation } from './generation.js'
-export type { ControlVectorSelection, GenerateOptions, LogitBias, LoraSelection } from './generate-options.js'
+export type { ControlVectorSelection, GenerateOptions, LogitBias, LoraSelection, Speculative } from './generate-options.js'
 export type { ChatOptions, ChatTemplateOptions } from './chat-options.js'
 export type { OnToken } from './token-callback.js'
 export type { SamplerName } from './sampler-name.js'

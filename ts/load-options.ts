@@ -100,6 +100,13 @@ export interface LoadOptions extends NpuOptions {
    */
   readonly isolate?: boolean | undefined
   /**
+   * A smaller GGUF model with the same vocabulary, which guesses what this one will say: see the option
+   * `speculative` of requests.
+   *
+   * @defaultValue none
+   */
+  readonly draftModel?: string | URL | undefined
+  /**
    * Hears how much of the load is done, from 0 to 1, never less than before. If it throws, the
    * load is cancelled and rejects with what was thrown.
    */

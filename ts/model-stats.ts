@@ -30,6 +30,10 @@ export interface ModelStats {
   readonly promptTokens: number
   /** Tokens made since the load. */
   readonly completionTokens: number
+  /** Tokens that were guessed before they were computed, since the load. */
+  readonly draftTokens: number
+  /** Those of them that were right. */
+  readonly acceptedTokens: number
   /** Tokens made a second over all sequences, averaged over the last steps. */
   readonly tokensPerSecond: number
 }

@@ -14,7 +14,7 @@ export function toNativeGenerateOptions(
   vectors: LoadedLoras,
 ): NativeGenerateOptions {
   const native: NativeGenerateOptions = pick(options, PLAIN_GENERATE_OPTIONS)
-  const { stop, stopTokens, samplers, logitBias, lora, controlVectors } = options
+  const { stop, stopTokens, samplers, logitBias, lora, controlVectors, speculative } = options
   if (stop !== undefined) native.stop = typeof stop === 'string' ? [stop] : [...stop]
   if (stopTokens !== undefined) native.stopTokens = Array.from(stopTokens)
   if (samplers !== undefined) native.samplers = samplers.map(knownSampler)
@@ -32,6 +32,10 @@ export function toNativeGenerateOptions(
     const selected = vectors.select(controlVectors)
     native.controlVectorNames = selected.map(({ name }) => name)
     native.controlVectorScales = selected.map(({ scale }) => scale)
+  }
+  if (speculative !== undefined) {
+    native.speculative = speculative.mode
+    if (speculative.maxTokens !== undefined) native.speculativeMaxTokens = speculative.maxTokens
   }
   return native
 }

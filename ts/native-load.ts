@@ -98,8 +98,9 @@ class Load {
 
 function toNativeLoadOptions(options: LoadOptions, engine: Engine | undefined): NativeLoadOptions {
   const nativeOptions: NativeLoadOptions = pick(options, PLAIN_LOAD_OPTIONS)
-  const { gpuLayers, maxContextLength, libraryPath, imageTags } = options
+  const { gpuLayers, maxContextLength, libraryPath, imageTags, draftModel } = options
   if (gpuLayers !== undefined) nativeOptions.gpuLayers = gpuLayers === 'auto' ? -1 : gpuLayers
+  if (draftModel !== undefined) nativeOptions.draftModel = toPath(draftModel, 'draftModel')
   // The same under the name that the NPU's own API has for it.
   if (maxContextLength !== undefined) nativeOptions.contextSize ??= maxContextLength
   if (engine !== undefined) nativeOptions.engine = engine

@@ -33,6 +33,7 @@ export interface NativeLoadOptions {
   /** The engine the caller is ready for: `llama` or `rkllm`. */
   engine?: string
   isolate?: boolean
+  draftModel?: string
   engineProgram?: NativeEngineProgram
   npu?: NativeNpuOptions
 }
@@ -144,6 +145,8 @@ export interface NativeGenerateOptions {
   controlVectorNames?: string[]
   controlVectorScales?: number[]
   /** What follows the answer; `generate` alone takes it. */
+  speculative?: string
+  speculativeMaxTokens?: number
   suffix?: string
 }
 

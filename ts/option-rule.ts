@@ -73,6 +73,16 @@ export const lora: OptionRule = {
 
 export const controlVectors: OptionRule = { ...lora, expected: 'the name of a control vector or an object of names and scales' }
 
+export const speculative: OptionRule = {
+  expected: "{ mode: 'none' | 'lookup' | 'draft', maxTokens?: number }",
+  accepts: (value) => {
+    if (!isRecord(value)) return false
+    const { mode, maxTokens, ...others } = value as Record<string, unknown>
+    const isMode = isString(mode) && ['none', 'lookup', 'draft'].includes(mode)
+    return isMode && (maxTokens === undefined || isNumber(maxTokens)) && Object.keys(others).length === 0
+  },
+}
+
 export const layerRange: OptionRule = { expected: 'a pair of layers, [first, last]', accepts: isPair }
 
 export const signal: OptionRule = {

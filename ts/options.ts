@@ -69,7 +69,7 @@ export const GENERATE_OPTIONS = {
   lora: rule.lora,
   signal: rule.signal,
   onToken: rule.callback,
-  speculative: rule.only(['none'], 'mode'),
+  speculative: rule.speculative,
   jsonSchema: rule.unsupported,
   controlVectors: rule.controlVectors,
 } as const satisfies RulesOf<GenerateOptions> & OptionTable
@@ -147,7 +147,7 @@ export const LOAD_OPTIONS = {
   onProgress: rule.callback,
   onLog: rule.callback,
   signal: rule.signal,
-  draftModel: rule.unsupported,
+  draftModel: rule.path,
   mmproj: rule.unsupported,
 } as const satisfies RulesOf<LoadOptions> & OptionTable
 

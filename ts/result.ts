@@ -19,6 +19,10 @@ export interface Usage {
    * where none were. Only models loaded with `contextOverflow: 'shift'` drop any.
    */
   readonly droppedTokens?: number
+  /** Tokens that were guessed before they were computed; absent where none were. */
+  readonly draftTokens?: number
+  /** Those of them that were right; absent where none were guessed. */
+  readonly acceptedTokens?: number
 }
 
 /** Where the time of a request went. */

@@ -200,6 +200,7 @@ fn obey(engine: &mut dyn Engine, message: ToChild<'_>) -> Result<Option<FromChil
             let outcome = engine.step(&batch(&runs, adapters.into_owned()), &mut events)?;
             Ok(Some(FromChild::Stepped { events: events.0, outcome }))
         }
+        ToChild::Propose(wanted) => engine.propose(&wanted).map(|drafts| Some(FromChild::Proposed(drafts))),
         ToChild::Share { from, to, tokens } => Ok(Some(FromChild::Shared(engine.share(from, to, tokens)))),
         ToChild::Park(sequence) => {
             engine.park(sequence);

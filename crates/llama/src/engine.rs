@@ -36,6 +36,9 @@ const KEPT_MAX: u32 = 32;
 /// Tokens beyond which only one prefix is kept: attention walks past all cells in use.
 const KEPT_TOKENS: u32 = 4096;
 
+/// Most drafts of a run: a step of more tokens than this costs about as much for each as a step of its own.
+const DRAFTS_MAX: u32 = 63;
+
 /// How many ended prefixes an engine of so many sequences may keep.
 pub fn kept_prefixes(sequences: u32) -> u32 {
     KEPT_MAX.min(SEQUENCES_MAX.saturating_sub(sequences))
@@ -156,6 +159,7 @@ impl LlamaEngine {
             shares: may_share,
             kept,
             kept_tokens: KEPT_TOKENS,
+            drafts: DRAFTS_MAX,
             options: OptionSupport::default(),
         };
         let switch = AbortSwitch::default();
@@ -179,7 +183,9 @@ impl LlamaEngine {
             })
             .transpose()?;
         if !context.as_mut().is_some_and(Context::can_share) {
-            (limits.shares, limits.kept) = (false, 0);
+            // What cannot be shared cannot be taken back token by token either.
+            (limits.shares, limits.kept, limits.drafts) = (false, 0, 0);
+            limits.options.fixed.push("speculative");
         }
         Ok(Self {
             limits,
@@ -246,19 +252,19 @@ impl LlamaEngine {
         }
     }
 
-    /// Fills the batch; for each sampled sequence its index in it.
-    fn pack(&mut self, runs: &[Run<'_>]) -> Result<Vec<(SequenceId, i32)>, Error> {
+    /// Fills the batch; for each sampled run the index of the first token in it that a sample follows.
+    fn pack<'a>(&mut self, runs: &'a [Run<'a>]) -> Result<Vec<(&'a Run<'a>, i32)>, Error> {
         self.batch.clear();
         let mut samples = Vec::with_capacity(runs.len());
         for run in runs {
             let slot = self.slot(run.sequence)?;
-            let last = run.tokens.len().saturating_sub(1);
+            let last = run.tokens.len().saturating_sub(1 + run.drafts().len());
             for (i, &token) in run.tokens.iter().enumerate() {
-                let output = run.sample && i == last;
+                let output = run.sample && i >= last;
                 let position = run.start + u32::try_from(i).unwrap_or(u32::MAX);
                 let index = self.batch.push(token, position, slot, output);
-                if output {
-                    samples.push((run.sequence, index));
+                if output && i == last {
+                    samples.push((run, index));
                 }
             }
         }
@@ -277,10 +283,10 @@ impl LlamaEngine {
         }
     }
 
-    /// Computes a packed batch of so many runs, with as many threads as are best for it.
-    fn compute(&mut self, tokens: &mut BatchBuffer, runs: usize) -> Result<Computed, Error> {
+    /// Computes the packed batch of these runs, with as many threads as are best for it.
+    fn compute(&mut self, tokens: &mut BatchBuffer, runs: &[Run<'_>]) -> Result<Computed, Error> {
         let size = tokens.len();
-        let prompts = size > runs;
+        let prompts = runs.iter().any(|run| run.tokens.len() > 1 + run.drafts().len());
         let (single, several) = (self.single.threads(), self.several.threads());
         let threads_batch = self.options.threads_batch;
         let context = self.context()?;
@@ -334,11 +340,46 @@ impl LlamaEngine {
         Ok(sum)
     }
 
-    fn sample(&mut self, sequence: SequenceId, index: i32, sink: &mut dyn Sink) -> Result<(), Error> {
+    /// Samples what follows a run whose outputs begin at `index`, and after it for as long as its drafts are
+    /// right. The others leave the cache.
+    fn sample_run(&mut self, run: &Run<'_>, index: i32, sink: &mut dyn Sink) -> Result<(), Error> {
+        let drafts = run.drafts();
+        for (right, place) in (index..).take(1 + drafts.len()).enumerate() {
+            let sampled = self.sample(run.sequence, place, sink)?;
+            if sampled.is_some() && sampled.as_ref() == drafts.get(right) {
+                continue;
+            }
+            return self.take_back(run, drafts.len() - right);
+        }
+        Ok(())
+    }
+
+    /// Removes the last tokens of a run from the cache.
+    fn take_back(&mut self, run: &Run<'_>, count: usize) -> Result<(), Error> {
+        if count == 0 {
+            return Ok(());
+        }
+        let from = run.start + u32::try_from(run.tokens.len() - count).unwrap_or(u32::MAX);
+        let slot = self.holders.find(run.sequence).map(|holder| holder.slot);
+        let is_removed = slot.zip(self.context.as_mut()).is_some_and(|(slot, context)| context.remove(slot, from));
+        if is_removed {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorCode::EngineFailed, "the cache could not take back tokens that were guessed wrong"))
+        }
+    }
+
+    /// The token that was given to the sink, if the answer goes on after it.
+    fn sample(
+        &mut self,
+        sequence: SequenceId,
+        index: i32,
+        sink: &mut dyn Sink,
+    ) -> Result<Option<Token>, Error> {
         let vocabulary = self.model.vocabulary_size();
-        let Some(context) = &mut self.context else { return Ok(()) };
+        let Some(context) = &mut self.context else { return Ok(None) };
         let logits = context.logits(index, vocabulary)?;
-        let Some(open) = self.open.get_mut(&sequence) else { return Ok(()) };
+        let Some(open) = self.open.get_mut(&sequence) else { return Ok(None) };
         if !open.candidates.is_empty() {
             match TokenLogprob::among(logits, &open.candidates) {
                 Some(chosen) => {
@@ -347,20 +388,21 @@ impl LlamaEngine {
                 }
                 None => sink.failed(sequence, no_numbers()),
             }
-            return Ok(());
+            return Ok(None);
         }
         let token = match open.sampler.sample(logits, &mut self.candidates) {
             Ok(token) => token,
             Err(error) => {
                 sink.failed(sequence, error);
-                return Ok(());
+                return Ok(None);
             }
         };
         let model: &dyn Tokenizer = self.model.as_ref();
         let logprob = open.logprobs.map(|top| token_logprob(logits, token, top, model));
         let bytes = model.piece(token, Special::default());
-        sink.token(sequence, Sampled { token, bytes: &bytes, end: model.is_end(token), logprob });
-        Ok(())
+        let end = model.is_end(token);
+        sink.token(sequence, Sampled { token, bytes: &bytes, end, logprob });
+        Ok((!end).then_some(token))
     }
 }
 
@@ -396,13 +438,13 @@ impl Engine for LlamaEngine {
         self.activate(&batch.adapters)?;
         let samples = self.pack(&batch.runs)?;
         let mut tokens = std::mem::take(&mut self.batch);
-        let computed = self.compute(&mut tokens, batch.runs.len());
+        let computed = self.compute(&mut tokens, &batch.runs);
         self.batch = tokens;
         match computed {
             Ok(Computed::Done) => {
                 self.note_adapters(batch);
-                for (sequence, index) in samples {
-                    self.sample(sequence, index, sink)?;
+                for (run, index) in samples {
+                    self.sample_run(run, index, sink)?;
                 }
                 Ok(StepOutcome::Done)
             }

@@ -57,7 +57,7 @@ pub(crate) fn answer(text: &str, most: usize) -> Answer {
     let mut bytes = Vec::new();
     let (mut start, mut next) = (0, prompt);
     while answer.tokens.len() < most {
-        let run = Run { sequence, start, tokens: &next, sample: true };
+        let run = Run { sequence, start, tokens: &next, sample: true, drafted: 0 };
         let mut tray = Tray::default();
         engine
             .step(&Batch { runs: vec![run], adapters: Adapters::new(), ..Batch::default() }, &mut tray)

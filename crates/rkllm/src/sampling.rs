@@ -6,7 +6,7 @@ use crate::library::Abi;
 use crate::session::{HandleSampling, SessionSettings};
 
 /// What no version of the runtime lets a request choose.
-const NEVER: [&str; 14] = [
+const NEVER: [&str; 15] = [
     "min_p",
     "typical_p",
     "top_n_sigma",
@@ -21,6 +21,7 @@ const NEVER: [&str; 14] = [
     "samplers",
     "logprobs",
     "top_logprobs",
+    "speculative",
 ];
 
 /// What 1.2 fixes when a model is opened.
@@ -57,7 +58,7 @@ pub(crate) fn option_support(abi: Abi, settings: &SessionSettings) -> OptionSupp
         ignore_end: settings.ignore_end,
         ..Sampling::default()
     };
-    OptionSupport { defaults, fixed }
+    OptionSupport { defaults, fixed, draft_model: false }
 }
 
 /// The runtime's form of a request's sampling.

@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rkllmjs_core::{
-    AbortSwitch, Adapters, Batch, Engine, Error, ErrorCode, Limits, NativeCall, NativeReply, Opening, Run,
-    Scoring, SequenceId, Sink, StepOutcome, Token,
+    AbortSwitch, Adapters, Batch, Engine, Error, ErrorCode, Limits, NativeCall, NativeReply, Opening,
+    Proposal, Run, Scoring, SequenceId, Sink, StepOutcome, Token,
 };
 use serde::Serialize;
 
@@ -229,6 +229,18 @@ impl Engine for IsolatedEngine {
                 }
                 Ok(outcome)
             }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    fn propose(&mut self, wanted: &[Proposal]) -> Result<Vec<Vec<Token>>, Error> {
+        if self.connection.is_none() {
+            // A step starts the next child.
+            return Ok(vec![Vec::new(); wanted.len()]);
+        }
+        let message = ToChild::Propose(Cow::Borrowed(wanted));
+        match ask(&mut self.connection, &self.watch, &self.switch, &message)? {
+            FromChild::Proposed(drafts) => Ok(drafts),
             other => Err(unexpected(&other)),
         }
     }

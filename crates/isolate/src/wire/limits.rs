@@ -15,6 +15,8 @@ pub(crate) struct WireLimits {
     shares: bool,
     kept: u32,
     kept_tokens: u32,
+    drafts: u32,
+    draft_model: bool,
     defaults: Sampling,
     fixed: Vec<String>,
 }
@@ -31,6 +33,8 @@ impl From<&Limits> for WireLimits {
             shares: limits.shares,
             kept: limits.kept,
             kept_tokens: limits.kept_tokens,
+            drafts: limits.drafts,
+            draft_model: limits.options.draft_model,
             defaults: limits.options.defaults.clone(),
             fixed: limits.options.fixed.iter().map(|&name| name.to_owned()).collect(),
         }
@@ -50,7 +54,8 @@ impl From<WireLimits> for Limits {
             shares: wire.shares,
             kept: wire.kept,
             kept_tokens: wire.kept_tokens,
-            options: OptionSupport { defaults: wire.defaults, fixed },
+            drafts: wire.drafts,
+            options: OptionSupport { defaults: wire.defaults, fixed, draft_model: wire.draft_model },
         }
     }
 }

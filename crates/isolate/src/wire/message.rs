@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use rkllmjs_core::{
-    Adapters, Batch, NativeCall, NativeInput, NativeReply, Opening, Run, Sampled, Sampling, SequenceId, Sink,
+    Adapters, Batch, NativeCall, NativeInput, NativeReply, Opening, Proposal, Run, Sampled, Sampling, SequenceId, Sink,
     StepOutcome, Token, TokenLogprob,
 };
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ pub(crate) enum ToChild<'a> {
         runs: Vec<RunMessage<'a>>,
         adapters: Cow<'a, Adapters>,
     },
+    Propose(Cow<'a, [Proposal]>),
     Share {
         from: SequenceId,
         to: SequenceId,
@@ -74,6 +75,7 @@ pub(crate) enum FromChild {
         events: Vec<StepEvent>,
         outcome: StepOutcome,
     },
+    Proposed(Vec<Vec<Token>>),
     Vectors(Vec<Vec<f32>>),
     Scores(Vec<f32>),
     Replied(NativeReply),
@@ -149,6 +151,7 @@ pub(crate) struct RunMessage<'a> {
     start: u32,
     tokens: Cow<'a, [Token]>,
     sample: bool,
+    drafted: u32,
 }
 
 impl<'a> From<&Run<'a>> for RunMessage<'a> {
@@ -158,6 +161,7 @@ impl<'a> From<&Run<'a>> for RunMessage<'a> {
             start: run.start,
             tokens: Cow::Borrowed(run.tokens),
             sample: run.sample,
+            drafted: run.drafted,
         }
     }
 }
@@ -169,6 +173,7 @@ pub(crate) fn batch<'a>(runs: &'a [RunMessage<'_>], adapters: Adapters) -> Batch
         start: run.start,
         tokens: &run.tokens,
         sample: run.sample,
+        drafted: run.drafted,
     };
     Batch { runs: runs.iter().map(run).collect(), adapters, time_left: None }
 }

@@ -179,7 +179,7 @@ impl Bench {
         tokens: &[Token],
     ) -> Result<Taken, Error> {
         let start = u32::try_from(start).expect("a short prompt");
-        let (outcome, mut tray) = self.step(vec![Run { sequence, start, tokens, sample: true }]);
+        let (outcome, mut tray) = self.step(vec![Run { sequence, start, tokens, sample: true, drafted: 0 }]);
         assert_eq!(outcome, StepOutcome::Done);
         tray.0.pop().expect("a token").1
     }
@@ -246,7 +246,7 @@ impl Bench {
         for seeds in (0..draws).collect::<Vec<_>>().chunks(at_once) {
             let ids: Vec<SequenceId> =
                 seeds.iter().map(|&seed| self.open(options, seed, prompt).expect("it opens")).collect();
-            let run = |&sequence: &SequenceId| Run { sequence, start: 0, tokens: prompt, sample: true };
+            let run = |&sequence: &SequenceId| Run { sequence, start: 0, tokens: prompt, sample: true, drafted: 0 };
             let (outcome, tray) = self.step(ids.iter().map(run).collect());
             assert_eq!(outcome, StepOutcome::Done);
             assert_eq!(tray.0.len(), ids.len());

@@ -183,7 +183,7 @@ fn what_is_drawn_does_not_depend_on_the_others_in_the_batch_or_on_being_parked()
         }
         let start = if again { 0 } else { text.len() - 1 };
         let start_beside = if place == 0 { 0 } else { beside.len() - 1 };
-        let run = |sequence, tokens, start| Run { sequence, start, tokens, sample: true };
+        let run = |sequence, tokens, start| Run { sequence, start, tokens, sample: true, drafted: 0 };
         let (_, tray) = bench.step(vec![
             run(other, &beside[start_beside..], u32::try_from(start_beside).expect("short")),
             run(sequence, &text[start..], u32::try_from(start).expect("short")),

@@ -147,6 +147,7 @@ impl RkllmEngine {
             shares: false,
             kept: 0,
             kept_tokens: 0,
+            drafts: 0,
             options: option_support(library.abi, &settings),
         };
         let handle_sampling = settings.sampling;

@@ -89,6 +89,8 @@ pub struct LoadOptions {
     pub engine: Option<String>,
     /// Run the engine in a child process; where nobody says, a model on an NPU does.
     pub isolate: Option<bool>,
+    /// A smaller model of the same vocabulary, to guess what this one will say.
+    pub draft_model: Option<String>,
     /// What the child process runs; without it there is none.
     pub engine_program: Option<EngineProgram>,
     /// What only models on an NPU have.

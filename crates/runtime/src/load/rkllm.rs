@@ -198,7 +198,7 @@ fn settings(
     let npu = &options.npu;
     let made_for = companions.and_then(|companions| companions.facts.context_size);
     let context = context(options.context_size, made_for)?;
-    let support = OptionSupport { defaults: default_sampling(), fixed: Vec::new() };
+    let support = OptionSupport { defaults: default_sampling(), ..OptionSupport::default() };
     let sampling = npu.sampling.build(&support, i32::MAX.cast_unsigned(), 0)?.sampling;
     let mask = match number("cpu_mask", npu.cpu_mask)? {
         Some(mask) => mask as u32,
