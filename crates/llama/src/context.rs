@@ -71,7 +71,7 @@ pub(crate) enum Hidden {
 pub(crate) struct Context {
     context: NonNull<sys::llama_context>,
     // Freed after the context, which uses both; fields drop in this order after `drop`.
-    _pools: Vec<ThreadPool>,
+    pools: Vec<Arc<ThreadPool>>,
     abort: Arc<AtomicBool>,
     model: Arc<Model>,
 }
@@ -126,7 +126,7 @@ impl Context {
             let why = log::take_error().unwrap_or_else(ffi::message);
             Error::new(ErrorCode::InsufficientMemory, format!("llama.cpp cannot make a context: {why}"))
         })?;
-        let mut this = Self { context, _pools: Vec::new(), abort, model: Arc::clone(model) };
+        let mut this = Self { context, pools: Vec::new(), abort, model: Arc::clone(model) };
         this.attach_threads(options)?;
         Ok(this)
     }
@@ -138,11 +138,22 @@ impl Context {
         } else {
             Some(ThreadPool::new(options.threads_batch)?)
         };
-        let prefill_raw = prefill.as_ref().map_or(decode.raw(), ThreadPool::raw);
-        // SAFETY: both pools live as long as the context, which this value frees first.
-        unsafe { sys::llama_attach_threadpool(self.raw(), decode.raw(), prefill_raw) };
-        self._pools = std::iter::once(decode).chain(prefill).collect();
+        self.attach(std::iter::once(decode).chain(prefill).map(Arc::new).collect());
         Ok(())
+    }
+
+    /// Computes with the threads of `other` from now on: two pools would wait for work on the same processors.
+    pub(crate) fn share_threads(&mut self, other: &Self) {
+        self.attach(other.pools.clone());
+    }
+
+    /// The first pool is for single tokens, the last one for more.
+    fn attach(&mut self, pools: Vec<Arc<ThreadPool>>) {
+        if let (Some(decode), Some(prefill)) = (pools.first(), pools.last()) {
+            // SAFETY: both pools live as long as the context, which this value frees first.
+            unsafe { sys::llama_attach_threadpool(self.raw(), decode.raw(), prefill.raw()) };
+            self.pools = pools;
+        }
     }
 
     fn raw(&self) -> *mut sys::llama_context {

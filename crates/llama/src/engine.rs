@@ -7,13 +7,14 @@ use std::time::Instant;
 use llama_cpp_sys_2 as sys;
 use rkllmjs_core::{
     AbortSwitch, Adapters, Batch, CONTROL_VECTOR_PREFIX, Engine, Error, ErrorCode, Limits, Opening,
-    OptionSupport, Run, Sampled, Scoring, SequenceId, Sink, Special, StepOutcome, Token, TokenLogprob,
+    OptionSupport, Proposal, Run, Sampled, Scoring, SequenceId, Sink, Special, StepOutcome, Token, TokenLogprob,
     Tokenizer,
 };
 
 use crate::adapter::Adapter;
 use crate::batch::BatchBuffer;
 use crate::context::{Computed, Context, ContextOptions, KvType};
+use crate::drafter::{Drafter, Wanted};
 use crate::embedding::Embedder;
 use crate::governor::{Governor, Step};
 use crate::holders::Holders;
@@ -91,6 +92,8 @@ struct Open {
     logprobs: Option<u32>,
     /// Tokens to weigh instead of sampling, if there are any.
     candidates: Vec<Token>,
+    /// All tokens, where there is a draft model to read them.
+    tokens: Vec<Token>,
 }
 
 /// llama.cpp behind the [`Engine`] trait.
@@ -99,6 +102,7 @@ pub struct LlamaEngine {
     pub(crate) limits: Limits,
     options: EngineOptions,
     // Dropped in this order: contexts before the adapters they may point to.
+    drafter: Option<Drafter>,
     pub(crate) context: Option<Context>,
     embedder: Option<Embedder>,
     scorer: Option<Scorer>,
@@ -189,6 +193,7 @@ impl LlamaEngine {
         }
         Ok(Self {
             limits,
+            drafter: None,
             context,
             embedder: None,
             scorer: None,
@@ -208,6 +213,40 @@ impl LlamaEngine {
             model,
             options,
         })
+    }
+
+    /// Lets a smaller model guess what this one will say.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-request` for a model with another vocabulary, `unsupported` where this model or that one cannot
+    /// take back what was guessed wrong, `insufficient-memory` if llama.cpp gets no memory for its cache.
+    pub fn with_draft_model(mut self, draft: Arc<Model>) -> Result<Self, Error> {
+        if self.limits.drafts == 0 || self.context.is_none() {
+            let message = "needs a model that generates, and whose memory can take back what was guessed wrong";
+            return Err(Error::unsupported("draft_model", message));
+        }
+        let options = ContextOptions {
+            cells: self.options.cells,
+            sequences: self.limits.sequences,
+            batch: 0,
+            micro_batch: 0,
+            threads: self.options.threads,
+            threads_batch: self.options.threads_batch,
+            kv_type: KvType::F16,
+            flash_attention: self.options.flash_attention,
+            pooling: None,
+        };
+        log::send_to(self.options.log.clone());
+        let drafter = Drafter::new(draft, &self.model, options, self.switch.flag());
+        log::send_to(None);
+        let mut drafter = drafter?;
+        if let Some(context) = &self.context {
+            drafter.context().share_threads(context);
+        }
+        self.drafter = Some(drafter);
+        self.limits.options.draft_model = true;
+        Ok(self)
     }
 
     /// llama.cpp's lines come from whichever thread calls it; this is the one from now on.
@@ -234,6 +273,9 @@ impl LlamaEngine {
 
     /// Frees what a sequence has in the cache.
     pub(crate) fn free(&mut self, sequence: SequenceId) {
+        if let Some(drafter) = &mut self.drafter {
+            drafter.forget(sequence);
+        }
         let Some(holder) = self.holders.give_back(sequence) else { return };
         if let Some(context) = &mut self.context {
             context.remove(holder.slot, 0);
@@ -401,6 +443,9 @@ impl LlamaEngine {
         let logprob = open.logprobs.map(|top| token_logprob(logits, token, top, model));
         let bytes = model.piece(token, Special::default());
         let end = model.is_end(token);
+        if self.drafter.is_some() {
+            open.tokens.push(token);
+        }
         sink.token(sequence, Sampled { token, bytes: &bytes, end, logprob });
         Ok((!end).then_some(token))
     }
@@ -429,7 +474,8 @@ impl Engine for LlamaEngine {
             return Err(Error::option("prompt", message));
         }
         let sampler = SequenceSampler::new(&self.model, sampling, prompt)?;
-        self.open.insert(sequence, Open { sampler, logprobs, candidates: candidates.to_vec() });
+        let tokens = if self.drafter.is_some() { prompt.to_vec() } else { Vec::new() };
+        self.open.insert(sequence, Open { sampler, logprobs, candidates: candidates.to_vec(), tokens });
         Ok(())
     }
 
@@ -463,6 +509,18 @@ impl Engine for LlamaEngine {
                 Err(error)
             }
         }
+    }
+
+    fn propose(&mut self, wanted: &[Proposal]) -> Result<Vec<Vec<Token>>, Error> {
+        let Some(drafter) = &mut self.drafter else { return Ok(vec![Vec::new(); wanted.len()]) };
+        let none = Vec::new();
+        let want = |proposal: &Proposal| Wanted {
+            sequence: proposal.sequence,
+            tokens: self.open.get(&proposal.sequence).map_or(none.as_slice(), |open| &open.tokens),
+            most: proposal.most.min(DRAFTS_MAX) as usize,
+        };
+        let wanted: Vec<Wanted<'_>> = wanted.iter().map(want).collect();
+        drafter.propose(&wanted)
     }
 
     fn share(&mut self, from: SequenceId, to: SequenceId, tokens: Range<u32>) -> bool {
@@ -505,6 +563,13 @@ impl Engine for LlamaEngine {
         let (Some(holder), Some(context)) = (self.holders.find(sequence), &mut self.context) else {
             return false;
         };
+        if let Some(drafter) = &mut self.drafter {
+            drafter.forget(sequence);
+        }
+        if let Some(open) = self.open.get_mut(&sequence) {
+            let end = (from + count) as usize;
+            open.tokens.drain((from as usize).min(open.tokens.len())..end.min(open.tokens.len()));
+        }
         context.cut(holder.slot, from, from + count)
     }
 

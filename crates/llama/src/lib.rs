@@ -8,6 +8,7 @@ mod adapter;
 mod backend;
 mod batch;
 mod context;
+mod drafter;
 mod embedding;
 mod engine;
 mod ffi;

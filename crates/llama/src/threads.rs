@@ -9,7 +9,7 @@ use rkllmjs_core::{Error, ErrorCode};
 /// takes long.
 const POLL: u32 = if cfg!(target_arch = "x86_64") { 1 } else { 50 };
 
-/// A pool of compute threads of our own.
+/// A pool of compute threads of our own, of one engine.
 ///
 /// Without one, and without OpenMP, ggml starts and ends its threads for every graph.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct ThreadPool(NonNull<sys::ggml_threadpool>);
 
 // SAFETY: the pool is only used by the context it is attached to, on whichever thread owns that.
 unsafe impl Send for ThreadPool {}
+// SAFETY: contexts that share a pool belong to one engine, whose thread computes with one of them at a time.
+unsafe impl Sync for ThreadPool {}
 
 impl ThreadPool {
     pub(crate) fn new(threads: u32) -> Result<Self, Error> {

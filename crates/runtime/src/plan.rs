@@ -71,6 +71,30 @@ impl Plan {
 }
 
 impl Plan {
+    /// The same with a draft model beside the model, whose cache has as many cells.
+    ///
+    /// # Errors
+    ///
+    /// `insufficient-memory` with the bytes that both need.
+    pub(crate) fn with_draft(mut self, draft: &Facts<'_>, machine: &Machine) -> Result<Self, Error> {
+        let sizes = Sizes {
+            facts: draft,
+            kv_type: KvType::F16,
+            sequences: self.sequences,
+            batch: self.batch.max(512),
+            machine,
+        };
+        let more = sizes.memory(u64::from(self.cells));
+        self.memory = memory::Estimate {
+            weights_bytes: self.memory.weights_bytes.saturating_add(more.weights_bytes),
+            kv_bytes: self.memory.kv_bytes.saturating_add(more.kv_bytes),
+            compute_bytes: self.memory.compute_bytes.saturating_add(more.compute_bytes),
+            total: self.memory.total.saturating_add(more.total),
+        };
+        fits(self.memory.total, machine, self.context, self.cells)?;
+        Ok(self)
+    }
+
     /// `options` with these sizes written out, so that whoever plans again comes to the same ones.
     pub(crate) fn pinned(&self, options: &LoadOptions) -> LoadOptions {
         LoadOptions {

@@ -24,7 +24,8 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
     let file = &parts.whole;
     let first = file::first_part(&parts, path);
     let facts = gguf::facts(file);
-    let plan = Plan::new(options, &facts, &machine())?;
+    let draft = draft_parts(options)?;
+    let plan = plan(options, &facts, draft.as_ref())?;
     let isolated = isolated::is_wanted(options, false)?;
     let (engine, tokenizer): (Box<dyn Engine>, Arc<dyn Tokenizer>) = if isolated {
         // Text becomes tokens on this side, where it is needed while the engine computes.
@@ -32,7 +33,8 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
         (isolated::start(first, plan.pinned(options), hooks)?.0, vocabulary)
     } else {
         let weights = load_weights(first, options, hooks)?;
-        (Box::new(engine(Arc::clone(&weights), options, &facts, &plan, hooks)?), weights)
+        let engine = engine(Arc::clone(&weights), options, &facts, &plan, hooks)?;
+        (Box::new(with_draft(engine, options, draft.as_ref(), hooks)?), weights)
     };
     if hooks.cancelled.load(Ordering::SeqCst) {
         return Err(stopped());
@@ -68,8 +70,37 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
 pub(super) fn engine_alone(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<LlamaEngine, Error> {
     let parts = file::open_model(path)?;
     let facts = gguf::facts(&parts.whole);
-    let plan = Plan::new(options, &facts, &machine())?;
-    engine(load_weights(file::first_part(&parts, path), options, hooks)?, options, &facts, &plan, hooks)
+    let draft = draft_parts(options)?;
+    let plan = plan(options, &facts, draft.as_ref())?;
+    let weights = load_weights(file::first_part(&parts, path), options, hooks)?;
+    with_draft(engine(weights, options, &facts, &plan, hooks)?, options, draft.as_ref(), hooks)
+}
+
+/// The sizes for a model, and for its draft model if it has one.
+fn plan(options: &LoadOptions, facts: &gguf::Facts<'_>, draft: Option<&gguf::Parts>) -> Result<Plan, Error> {
+    let machine = machine();
+    let plan = Plan::new(options, facts, &machine)?;
+    match draft {
+        None => Ok(plan),
+        Some(draft) => plan.with_draft(&gguf::facts(&draft.whole), &machine),
+    }
+}
+
+/// The checked file of the draft model, if there is one.
+fn draft_parts(options: &LoadOptions) -> Result<Option<gguf::Parts>, Error> {
+    options.draft_model.as_deref().map(|path| file::open_model(Path::new(path))).transpose()
+}
+
+fn with_draft(
+    engine: LlamaEngine,
+    options: &LoadOptions,
+    draft: Option<&gguf::Parts>,
+    hooks: &Hooks,
+) -> Result<LlamaEngine, Error> {
+    let (Some(path), Some(parts)) = (options.draft_model.as_deref(), draft) else { return Ok(engine) };
+    // The model itself has told of the progress already.
+    let hooks = Hooks { progress: Arc::new(|_| {}), ..hooks.clone() };
+    engine.with_draft_model(load_weights(file::first_part(parts, Path::new(path)), options, &hooks)?)
 }
 
 fn engine(

@@ -282,6 +282,7 @@ fn refuse_other_options(options: &LoadOptions) -> Result<(), Error> {
         ("mmap", options.mmap == Some(false)),
         ("mlock", options.mlock == Some(true)),
         ("kv_cache_type", options.kv_cache_type.is_some()),
+        ("draft_model", options.draft_model.is_some()),
         ("flash_attention", options.flash_attention.is_some()),
         ("context_overflow", options.context_overflow.as_deref().is_some_and(|overflow| overflow != "error")),
         ("pooling", options.pooling.as_deref().is_some_and(|pooling| pooling != "last")),
