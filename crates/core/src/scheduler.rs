@@ -351,7 +351,9 @@ impl Scheduler {
         let until =
             members().filter_map(|(sequence, _)| self.answers.get(&sequence.answer)?.deadline()).min();
         Batch {
-            runs: members().map(|(sequence, share)| sequence.run(share.tokens, share.drafted)).collect::<Vec<Run<'_>>>(),
+            runs: members()
+                .map(|(sequence, share)| sequence.run(share.tokens, share.drafted))
+                .collect::<Vec<Run<'_>>>(),
             adapters: members().next().map(|(s, _)| s.request.adapters.clone()).unwrap_or_default(),
             time_left: until.map(|at| at.saturating_duration_since(now)),
         }

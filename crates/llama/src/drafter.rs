@@ -98,7 +98,9 @@ impl Drafter {
             let mut guesses = Vec::with_capacity(asked.len());
             for one in asked {
                 let token = best(self.context.logits(one.index, self.model.vocabulary_size())?);
-                let (Some(draft), Some(want)) = (drafts.get_mut(one.place), wanted.get(one.place)) else { continue };
+                let (Some(draft), Some(want)) = (drafts.get_mut(one.place), wanted.get(one.place)) else {
+                    continue;
+                };
                 if token >= self.vocabulary {
                     continue;
                 }

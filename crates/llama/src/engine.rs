@@ -7,8 +7,8 @@ use std::time::Instant;
 use llama_cpp_sys_2 as sys;
 use rkllmjs_core::{
     AbortSwitch, Adapters, Batch, CONTROL_VECTOR_PREFIX, Engine, Error, ErrorCode, Limits, Opening,
-    OptionSupport, Proposal, Run, Sampled, Scoring, SequenceId, Sink, Special, StepOutcome, Token, TokenLogprob,
-    Tokenizer,
+    OptionSupport, Proposal, Run, Sampled, Scoring, SequenceId, Sink, Special, StepOutcome, Token,
+    TokenLogprob, Tokenizer,
 };
 
 use crate::adapter::Adapter;
@@ -223,7 +223,8 @@ impl LlamaEngine {
     /// take back what was guessed wrong, `insufficient-memory` if llama.cpp gets no memory for its cache.
     pub fn with_draft_model(mut self, draft: Arc<Model>) -> Result<Self, Error> {
         if self.limits.drafts == 0 || self.context.is_none() {
-            let message = "needs a model that generates, and whose memory can take back what was guessed wrong";
+            let message =
+                "needs a model that generates, and whose memory can take back what was guessed wrong";
             return Err(Error::unsupported("draft_model", message));
         }
         let options = ContextOptions {
@@ -403,11 +404,15 @@ impl LlamaEngine {
         }
         let from = run.start + u32::try_from(run.tokens.len() - count).unwrap_or(u32::MAX);
         let slot = self.holders.find(run.sequence).map(|holder| holder.slot);
-        let is_removed = slot.zip(self.context.as_mut()).is_some_and(|(slot, context)| context.remove(slot, from));
+        let is_removed =
+            slot.zip(self.context.as_mut()).is_some_and(|(slot, context)| context.remove(slot, from));
         if is_removed {
             Ok(())
         } else {
-            Err(Error::new(ErrorCode::EngineFailed, "the cache could not take back tokens that were guessed wrong"))
+            Err(Error::new(
+                ErrorCode::EngineFailed,
+                "the cache could not take back tokens that were guessed wrong",
+            ))
         }
     }
 

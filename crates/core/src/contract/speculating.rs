@@ -16,9 +16,14 @@ fn guessed(
     let run = Run { drafted, ..run(sequence, before.len(), &with_drafts, true) };
     let gathered = step(engine, vec![run])?;
     let made: Vec<Made> = gathered.made.into_iter().map(|(_, made)| made).collect();
-    let right = made.iter().zip(drafts).take_while(|(made, draft)| made.token == **draft && !made.end).count();
+    let right =
+        made.iter().zip(drafts).take_while(|(made, draft)| made.token == **draft && !made.end).count();
     if made.len() != right + 1 {
-        return Err(format!("{} tokens came where {right} of {} drafts were right", made.len(), drafts.len()));
+        return Err(format!(
+            "{} tokens came where {right} of {} drafts were right",
+            made.len(),
+            drafts.len()
+        ));
     }
     Ok(made)
 }

@@ -89,7 +89,9 @@ impl Drafter {
         let mut lengths = self.choose(shares.len(), &candidates);
         let mut total = shares.len() + lengths.iter().sum::<usize>();
         for (candidate, length) in candidates.iter().zip(&mut lengths) {
-            let Some(sequence) = shares.get(candidate.share).and_then(|s| running.get_mut(s.place)) else { continue };
+            let Some(sequence) = shares.get(candidate.share).and_then(|s| running.get_mut(s.place)) else {
+                continue;
+            };
             let (guesses, _) = sequence.guesses();
             if *length > 0 {
                 guesses.accept();
@@ -128,7 +130,8 @@ impl Drafter {
             }
             let most = sequence.tokens_left(self.limits.context).min(room(sequence));
             // One token follows the last guess.
-            let most = most.saturating_sub(1).min(batch).min(wanted.max_tokens.min(self.limits.drafts) as usize);
+            let most =
+                most.saturating_sub(1).min(batch).min(wanted.max_tokens.min(self.limits.drafts) as usize);
             let (guesses, tokens) = sequence.guesses();
             guesses.follow(tokens, &mut self.chances);
             if let Some(kind) = guesses.kind(wanted.mode).filter(|_| most > 0) {
@@ -153,8 +156,12 @@ impl Drafter {
                     Some((f64::from(*c.chances.get(length)?) * reached, i))
                 })
                 .max_by(|a, b| a.0.total_cmp(&b.0));
-            let Some((chance, index)) = likeliest.filter(|(chance, _)| *chance >= LEAST_LIKELY) else { break };
-            let (Some(length), Some(reached)) = (lengths.get_mut(index), reached.get_mut(index)) else { break };
+            let Some((chance, index)) = likeliest.filter(|(chance, _)| *chance >= LEAST_LIKELY) else {
+                break;
+            };
+            let (Some(length), Some(reached)) = (lengths.get_mut(index), reached.get_mut(index)) else {
+                break;
+            };
             *length += 1;
             *reached = chance;
             if candidates.get(index).is_some_and(|candidate| candidate.kind == Kind::Model) {

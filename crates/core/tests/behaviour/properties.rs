@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use rkllmjs_core::scripted::Gate;
 use rkllmjs_core::{
-    ErrorCode, FinishReason, Limits, OptionSupport, Outcome, Part, Request, Speculation, SpeculationMode,
+    ErrorCode, FinishReason, Limits, ModelSettings, OptionSupport, Outcome, Part, Request, Speculation,
+    SpeculationMode,
 };
 
 use crate::rig::{Answer, Rig, counting, short, until};
@@ -252,6 +253,7 @@ struct Events {
     full: u64,
     parked: usize,
     shared: usize,
+    restored: usize,
     spared: u64,
     drafted: u64,
     accepted: u64,
@@ -269,7 +271,9 @@ fn crowd(seed: u64, events: &mut Events) {
     let gated = random.one_in(2);
     let gate = if gated { Gate::default() } else { Gate::open() };
     let wrong_every = random.between(1, 30);
-    let rig = Rig::build(limits, queue, gate, |engine| {
+    let host_cache_bytes = if random.one_in(2) { u64::from(random.below(8 * 1024)) } else { 0 };
+    let settings = ModelSettings { queue, host_cache_bytes, ..ModelSettings::default() };
+    let rig = Rig::start(limits, settings, gate, |engine| {
         let engine = engine.with_draft_model(wrong_every);
         match tight {
             Some(room) => engine.with_room(room),
@@ -300,6 +304,7 @@ fn crowd(seed: u64, events: &mut Events) {
     events.full += record.full;
     events.parked += record.parked.len();
     events.shared += record.shared.len();
+    events.restored += record.restored.len();
     events.drafted += stats.draft_tokens;
     events.accepted += stats.accepted_tokens;
     events.spared += callers.iter().map(|c| c.answer.outcome().usage.cached_tokens).sum::<u64>();
@@ -315,9 +320,10 @@ fn every_answer_of_every_crowd_ends_right() {
         let result = catch_unwind(AssertUnwindSafe(|| crowd(seed, &mut events)));
         assert!(result.is_ok(), "crowd {seed}");
     }
-    let Events { aborted, full, parked, shared, spared, drafted, accepted, cancelled, finished } = events;
-    let wrong = drafted - accepted;
-    let counts = [aborted, full, parked as u64, shared as u64, spared, cancelled as u64, finished as u64, accepted, wrong];
-    let rarest = counts.into_iter().min();
+    let Events { aborted, full, parked, shared, restored, spared, drafted, accepted, cancelled, finished } =
+        events;
+    let counts = [parked, shared, restored, cancelled, finished].map(|count| count as u64);
+    let counts = counts.into_iter().chain([aborted, full, spared, accepted, drafted - accepted]);
+    let rarest = counts.min();
     assert!(rarest > Some(0), "some of it never happened");
 }

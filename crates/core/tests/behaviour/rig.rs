@@ -59,7 +59,7 @@ impl Rig {
         Self::start(limits, ModelSettings { queue, ..ModelSettings::default() }, gate, tell)
     }
 
-    fn start(
+    pub(crate) fn start(
         limits: Limits,
         settings: ModelSettings,
         gate: Gate,

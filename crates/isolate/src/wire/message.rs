@@ -2,8 +2,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use rkllmjs_core::{
-    Adapters, Batch, NativeCall, NativeInput, NativeReply, Opening, Proposal, Run, Sampled, Sampling, SequenceId, Sink,
-    StepOutcome, Token, TokenLogprob,
+    Adapters, Batch, NativeCall, NativeInput, NativeReply, Opening, Proposal, Run, Sampled, Sampling,
+    SequenceId, Sink, StepOutcome, Token, TokenLogprob,
 };
 use serde::{Deserialize, Serialize};
 

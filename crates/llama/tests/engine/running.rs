@@ -55,7 +55,8 @@ fn a_long_prefill_stops_at_once_and_can_be_done_again() {
         switch.throw();
     });
     let began = Instant::now();
-    let (outcome, tray) = bench.step(vec![Run { sequence, start: 0, tokens: &prompt, sample: true, drafted: 0 }]);
+    let (outcome, tray) =
+        bench.step(vec![Run { sequence, start: 0, tokens: &prompt, sample: true, drafted: 0 }]);
     let stopped = began.elapsed();
     thrower.join().expect("the other thread");
     assert_eq!((outcome, tray.0.len()), (StepOutcome::Aborted, 0));

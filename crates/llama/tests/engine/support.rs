@@ -246,7 +246,8 @@ impl Bench {
         for seeds in (0..draws).collect::<Vec<_>>().chunks(at_once) {
             let ids: Vec<SequenceId> =
                 seeds.iter().map(|&seed| self.open(options, seed, prompt).expect("it opens")).collect();
-            let run = |&sequence: &SequenceId| Run { sequence, start: 0, tokens: prompt, sample: true, drafted: 0 };
+            let run =
+                |&sequence: &SequenceId| Run { sequence, start: 0, tokens: prompt, sample: true, drafted: 0 };
             let (outcome, tray) = self.step(ids.iter().map(run).collect());
             assert_eq!(outcome, StepOutcome::Done);
             assert_eq!(tray.0.len(), ids.len());
