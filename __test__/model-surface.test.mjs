@@ -117,7 +117,7 @@ describe('generation options', () => {
 
   test('of a later version are refused and never ignored', async () => {
     const { model, native } = open()
-    const later = { jsonSchema: {}, speculative: { mode: 'lookup' } }
+    const later = { jsonSchema: {} }
     for (const [name, value] of Object.entries(later)) {
       assert.match(await failure(() => model.generate('x', { [name]: value })), RegExp(`^unsupported: ${name} is not supported`))
     }
@@ -371,7 +371,7 @@ describe('loading', () => {
       [{ contextsize: 1 }, 'invalid-request: unknown option "contextsize"; did you mean "contextSize"?'],
       [{ threads: '4' }, 'invalid-request: threads must be a number, got a string'],
       [{ gpuLayers: -1 }, "invalid-request: gpuLayers must be 'auto' or a number of layers, got a number"],
-      [{ draftModel: 'x' }, 'unsupported: draftModel is not supported by this version'],
+      [{ draftModel: 1 }, 'invalid-request: draftModel must be a path or a file: URL, got a number'],
       [{ mmproj: 'x' }, 'unsupported: mmproj is not supported by this version'],
       [{ isolate: 1 }, 'invalid-request: isolate must be a boolean, got a number'],
       [{ contextOverflow: 'truncate' }, 'unsupported: contextOverflow is not supported by this version except "error" or "shift"'],

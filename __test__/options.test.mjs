@@ -95,13 +95,12 @@ const GENERATE_OTHERS = {
   controlVectors: [...allBut('object', 'function'), 'unknown', { unknown: 1 }, { unknown: 'x' }],
   signal: [...allBut(), { aborted: false }],
   onToken: allBut('function'),
-  speculative: allBut('object', 'array', 'function'),
+  speculative: [...allBut(), { mode: 'guess' }, { mode: 'lookup', maxTokens: '8' }, { mode: 'lookup', maxTokens: 0 }, { mode: 'lookup', maxTokens: 64 }, { mode: 'draft' }],
 }
 
 /** What this version does not do. */
 const GENERATE_UNSUPPORTED = {
   jsonSchema: [{}, { type: 'object' }],
-  speculative: [{ mode: 'draft' }, { mode: 'lookup' }, {}],
 }
 
 const named = (name) => ({ type: 'function', function: { name } })
@@ -329,7 +328,6 @@ describe('what this version does not do', () => {
   }
 
   for (const [name, value] of [
-    ['draftModel', 'x.gguf'],
     ['mmproj', 'x.gguf'],
     ['contextOverflow', 'truncate'],
     ['gpuLayers', 5],

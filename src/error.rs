@@ -104,6 +104,7 @@ pub(crate) fn with_camel_case_names(message: &str) -> String {
         "allow_requantize",
         "cache_prompt",
         "context_overflow",
+        "draft_model",
         "ignore_eos",
         "kv_cache_type",
         "library_path",
