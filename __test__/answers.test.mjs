@@ -103,7 +103,9 @@ describe('generate() with the prompt of applyChatTemplate()', () => {
       assert.deepEqual(raw.tokens, chat.tokens)
       assert.equal(raw.text, chat.text)
       const { promptTokens } = chat.usage
-      assert.deepEqual(raw.usage, { ...chat.usage, cachedTokens: promptTokens - 1 }, 'the prompt of chat() is kept')
+      // How much is guessed depends on time.
+      const counted = ({ draftTokens, acceptedTokens, ...usage }) => usage
+      assert.deepEqual(counted(raw.usage), { ...counted(chat.usage), cachedTokens: promptTokens - 1 }, 'the prompt of chat() is kept')
     })
   }
 

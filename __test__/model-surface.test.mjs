@@ -63,6 +63,7 @@ describe('generation options', () => {
         logitBiasValues: [-Infinity, 1.5],
         cachePrompt: false,
         tenant: 'somebody',
+        speculative: 'none',
       },
     })
   })
