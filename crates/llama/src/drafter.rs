@@ -142,13 +142,12 @@ impl Drafter {
                 continue;
             }
             budget -= count;
-            let mut position = u32::try_from(certain).unwrap_or(u32::MAX);
-            for (i, &token) in unread.iter().take(count).enumerate() {
-                let is_last = i + 1 == unread.len();
+            let first = u32::try_from(certain).unwrap_or(u32::MAX);
+            for (position, (read, &token)) in (first..).zip((1..).zip(unread.iter().take(count))) {
+                let is_last = read == unread.len();
                 let index = self.batch.push(token, position, slot, is_last);
-                position += 1;
                 if is_last {
-                    asked.push(Asked { place, slot, position, index });
+                    asked.push(Asked { place, slot, position: position + 1, index });
                 }
             }
             read.push((want.sequence, count));

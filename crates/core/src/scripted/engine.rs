@@ -238,13 +238,14 @@ impl ScriptedEngine {
         let certain = run.tokens.len() - run.drafts().len();
         let mut last = run.tokens.get(certain - 1).copied().unwrap_or_default();
         let mut right = 0;
-        while run.sample {
+        if run.sample {
             last = last.wrapping_add(1);
             self.choose(run, last, sink);
-            if run.drafts().get(right) != Some(&last) || last.is_multiple_of(1000) {
-                break;
+            while run.drafts().get(right) == Some(&last) && !last.is_multiple_of(1000) {
+                right += 1;
+                last = last.wrapping_add(1);
+                self.choose(run, last, sink);
             }
-            right += 1;
         }
         if let Some(known) = self.known.get_mut(&run.sequence) {
             known.cells.truncate(run.start as usize + certain + right);
