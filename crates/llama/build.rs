@@ -1,27 +1,73 @@
-//! Compiles the shim over llama.h, whose headers the sys crate does not export.
+//! Compiles the shim over llama.h, whose headers the sys crate does not export, and what is computed in place of
+//! ggml's own, for the same processor as ggml.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// What llama.cpp was built with, from its CMake cache.
+struct Llama {
+    source: PathBuf,
+    cache: String,
+}
+
+/// Options of llama.cpp's build and what they tell the compiler, as far as floating point goes.
+const PROCESSOR: [(&str, &[&str]); 5] = [
+    ("GGML_NATIVE", &["-march=native"]),
+    ("GGML_AVX2", &["-mavx2"]),
+    ("GGML_FMA", &["-mfma"]),
+    ("GGML_F16C", &["-mf16c"]),
+    ("GGML_AVX512", &["-mavx512f", "-mavx512cd", "-mavx512vl", "-mavx512dq", "-mavx512bw"]),
+];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=cpp");
-    let source = llama_source()?;
+    let llama = Llama::find()?;
+    let source = &llama.source;
     let mut build = cc::Build::new();
     build.cpp(true).std("c++17").file("cpp/llama_shim.cpp").warnings(false);
     for folder in ["include", "ggml/include", "src"] {
         build.include(source.join(folder));
     }
     build.cpp_link_stdlib(None).compile("rkllmjs_llama_shim");
+    compile_attention(&llama);
     Ok(())
 }
 
-/// Where the sys crate keeps llama.cpp: its `cargo:ggml_cmake_dir` points into its build output, and
-/// that output's CMake cache names the source.
-fn llama_source() -> Result<PathBuf, Box<dyn std::error::Error>> {
-    let cmake_dir = PathBuf::from(std::env::var("DEP_LLAMA_GGML_CMAKE_DIR")?);
-    for folder in cmake_dir.ancestors() {
-        let Ok(cache) = std::fs::read_to_string(folder.join("build/CMakeCache.txt")) else { continue };
-        let home = cache.lines().find_map(|line| line.strip_prefix("CMAKE_HOME_DIRECTORY:INTERNAL="));
-        return Ok(home.ok_or("the CMake cache of llama.cpp names no source folder")?.into());
+fn compile_attention(llama: &Llama) {
+    let mut build = cc::Build::new();
+    build.cpp(true).std("c++17").opt_level(3).file("cpp/attention.cpp").warnings(false);
+    for folder in ["ggml/include", "ggml/src", "ggml/src/ggml-cpu"] {
+        build.include(llama.source.join(folder));
     }
-    Err("no CMake cache above DEP_LLAMA_GGML_CMAKE_DIR".into())
+    for (option, flags) in PROCESSOR {
+        if llama.option(option).is_some_and(|value| matches!(value, "ON" | "true" | "1")) {
+            build.flags(flags);
+        }
+    }
+    if let Some(arch) = llama.option("GGML_CPU_ARM_ARCH").filter(|arch| !arch.is_empty()) {
+        build.flag(format!("-march={arch}"));
+    }
+    build.cpp_link_stdlib(None).compile("rkllmjs_llama_attention");
+}
+
+impl Llama {
+    /// Where the sys crate keeps llama.cpp: its `cargo:ggml_cmake_dir` points into its build output, and that
+    /// output's CMake cache names the source.
+    fn find() -> Result<Self, Box<dyn std::error::Error>> {
+        let cmake_dir = PathBuf::from(std::env::var("DEP_LLAMA_GGML_CMAKE_DIR")?);
+        let caches = cmake_dir.ancestors().map(|folder| folder.join("build/CMakeCache.txt"));
+        let cache = caches.filter(|file| Path::exists(file)).map(std::fs::read_to_string).next();
+        let cache = cache.ok_or("no CMake cache above DEP_LLAMA_GGML_CMAKE_DIR")??;
+        let mut llama = Self { source: PathBuf::new(), cache };
+        let home = llama.option("CMAKE_HOME_DIRECTORY");
+        llama.source = home.ok_or("the CMake cache of llama.cpp names no source folder")?.into();
+        Ok(llama)
+    }
+
+    /// The value of a variable in the cache, whatever its type.
+    fn option(&self, name: &str) -> Option<&str> {
+        self.cache.lines().find_map(|line| {
+            let (_, value) = line.strip_prefix(name)?.strip_prefix(':')?.split_once('=')?;
+            Some(value)
+        })
+    }
 }

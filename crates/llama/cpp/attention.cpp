@@ -1,0 +1,194 @@
+// Attention of steps of few tokens over a cache that many sequences share. ggml's own looks at every cell of the
+// cache for every head, though most belong to other sequences: at 16 sequences it spends more on those than on all
+// else. This one notes the cells of a token once and then walks only those. ggml asks what is registered here
+// before it computes an operation itself, as it does for AMX.
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include "common.h"
+#include "ggml-backend-impl.h"
+#include "ggml-cpu-impl.h"
+#include "traits.h"
+#include "vec.h"
+
+namespace {
+
+// From so many tokens on ggml computes tiles of them, and skips cells by tiles.
+constexpr int64_t TOKENS_OF_A_TILE = GGML_FA_TILE_Q;
+
+constexpr int LANES = 16;
+typedef float    Floats __attribute__((vector_size(LANES * sizeof(float))));
+typedef _Float16 Halves __attribute__((vector_size(LANES * sizeof(_Float16))));
+
+// One operation: rows are cells or tokens, `next` bytes apart, and heads `head` bytes.
+struct Attention {
+    const ggml_tensor * q;
+    const ggml_tensor * k;
+    const ggml_tensor * v;
+    const ggml_tensor * mask;
+    float               scale;
+
+    explicit Attention(const ggml_tensor * op) : q(op->src[0]), k(op->src[1]), v(op->src[2]), mask(op->src[3]) {
+        std::memcpy(&scale, op->op_params, sizeof scale);
+    }
+
+    int64_t tokens() const { return q->ne[1]; }
+    int64_t heads() const { return q->ne[2]; }
+    int64_t cells() const { return k->ne[1]; }
+};
+
+bool has_plain_rows(const ggml_tensor * tensor, ggml_type type) {
+    return tensor != nullptr && tensor->type == type && tensor->nb[0] == ggml_type_size(type) && tensor->ne[3] == 1;
+}
+
+// Whether an operation is one that this file computes. The rest is ggml's: other types, sinks, biases, caps.
+bool is_ours(const ggml_tensor * op) {
+    if (op->op != GGML_OP_FLASH_ATTN_EXT || op->src[4] != nullptr) {
+        return false;
+    }
+    const Attention at(op);
+    float           others[2];  // The largest bias and the cap of scores, after the scale.
+    std::memcpy(others, reinterpret_cast<const char *>(op->op_params) + sizeof(float), sizeof others);
+    return others[0] == 0.0F && others[1] == 0.0F && has_plain_rows(at.q, GGML_TYPE_F32) &&
+           has_plain_rows(at.k, GGML_TYPE_F16) && has_plain_rows(at.v, GGML_TYPE_F16) &&
+           has_plain_rows(at.mask, GGML_TYPE_F16) && at.mask->ne[2] == 1 && at.tokens() < TOKENS_OF_A_TILE &&
+           at.k->ne[0] % LANES == 0 && at.v->ne[0] % LANES == 0 && at.k->ne[2] == at.v->ne[2] &&
+           at.heads() % at.k->ne[2] == 0;
+}
+
+template <typename Value> const Value * row(const ggml_tensor * tensor, int64_t place, int64_t head) {
+    const char * data = static_cast<const char *>(tensor->data);
+    return reinterpret_cast<const Value *>(data + place * tensor->nb[1] + head * tensor->nb[2]);
+}
+
+template <typename Vector> Vector load(const void * from) {
+    Vector vector;
+    std::memcpy(&vector, from, sizeof vector);
+    return vector;
+}
+
+Floats load_halves(const _Float16 * from) {
+    return __builtin_convertvector(load<Halves>(from), Floats);
+}
+
+float sum_of(Floats values) {
+    float sum = 0;
+    for (int i = 0; i < LANES; i++) {
+        sum += values[i];
+    }
+    return sum;
+}
+
+// What a thread needs beside the tensors.
+struct Scratch {
+    int32_t * cells;
+    float *   scores;
+
+    // Threads do not share lines of the processor's cache.
+    static size_t bytes(int64_t cells) { return 2 * GGML_PAD(cells * sizeof(float), 64); }
+
+    Scratch(const ggml_compute_params * params, int64_t count) {
+        char * own = static_cast<char *>(params->wdata) + params->ith * bytes(count);
+        cells      = reinterpret_cast<int32_t *>(own);
+        scores     = reinterpret_cast<float *>(own + bytes(count) / 2);
+    }
+};
+
+// The cells that a token sees.
+int64_t visible_cells(const Attention & at, int64_t token, int32_t * cells) {
+    constexpr uint16_t MINUS_INFINITY = 0xFC00;
+    const auto *       mask           = row<uint16_t>(at.mask, token, 0);
+    int64_t            count          = 0;
+    for (int64_t cell = 0; cell < at.cells(); cell++) {
+        cells[count] = static_cast<int32_t>(cell);
+        count += mask[cell] != MINUS_INFINITY ? 1 : 0;
+    }
+    return count;
+}
+
+// How much a token looks at each of its cells; the sum of it.
+float weigh(const Attention & at, int64_t token, int64_t head, const Scratch & scratch, int64_t count) {
+    const int64_t size    = at.k->ne[0];
+    const int64_t k_head  = head / (at.heads() / at.k->ne[2]);
+    const float * query   = row<float>(at.q, token, head);
+    const auto *  mask    = row<_Float16>(at.mask, token, 0);
+    float         highest = -std::numeric_limits<float>::infinity();
+    for (int64_t i = 0; i < count; i++) {
+        const int32_t cell = scratch.cells[i];
+        const auto *  key  = row<_Float16>(at.k, cell, k_head);
+        Floats        sums = {};
+        for (int64_t j = 0; j < size; j += LANES) {
+            sums += load<Floats>(query + j) * load_halves(key + j);
+        }
+        const float score = sum_of(sums) * at.scale + static_cast<float>(mask[cell]);
+        scratch.scores[i] = score;
+        highest           = score > highest ? score : highest;
+    }
+    const int length = static_cast<int>(count);
+    return static_cast<float>(ggml_vec_soft_max_f32(length, scratch.scores, scratch.scores, highest));
+}
+
+// The values of the cells, each by its weight.
+void gather(const Attention & at, int64_t head, const Scratch & scratch, int64_t count, float total, float * out) {
+    const int64_t v_head = head / (at.heads() / at.v->ne[2]);
+    for (int64_t j = 0; j < at.v->ne[0]; j += LANES) {
+        Floats sums = {};
+        for (int64_t i = 0; i < count; i++) {
+            sums += scratch.scores[i] * load_halves(row<_Float16>(at.v, scratch.cells[i], v_head) + j);
+        }
+        sums *= total > 0 ? 1 / total : 0;
+        std::memcpy(out + j, &sums, sizeof sums);
+    }
+}
+
+class SparseAttention : public ggml::cpu::tensor_traits {
+  public:
+    bool work_size(int threads, const ggml_tensor * op, size_t & size) override {
+        size = threads * Scratch::bytes(Attention(op).cells());
+        return true;
+    }
+
+    // Pairs of a token and a head go round the threads, so that long sequences are spread like short ones.
+    bool compute_forward(ggml_compute_params * params, ggml_tensor * op) override {
+        const Attention at(op);
+        const Scratch   scratch(params, at.cells());
+        int64_t         of_token = -1;
+        int64_t         count    = 0;
+        for (int64_t pair = params->ith; pair < at.tokens() * at.heads(); pair += params->nth) {
+            const int64_t token = pair / at.heads();
+            const int64_t head  = pair % at.heads();
+            if (token != of_token) {
+                count    = visible_cells(at, token, scratch.cells);
+                of_token = token;
+            }
+            float * out = static_cast<float *>(op->data) + (token * at.heads() + head) * at.v->ne[0];
+            const float total = count > 0 ? weigh(at, token, head, scratch, count) : 0;
+            gather(at, head, scratch, count, total, out);
+        }
+        return true;
+    }
+};
+
+class Registration : public ggml::cpu::extra_buffer_type {
+  public:
+    // No tensor lives in a buffer of this type.
+    bool supports_op(ggml_backend_dev_t, const ggml_tensor *) override { return false; }
+
+    ggml::cpu::tensor_traits * get_tensor_traits(const ggml_tensor * op) override {
+        return is_ours(op) ? &attention_ : nullptr;
+    }
+
+  private:
+    SparseAttention attention_;
+};
+
+}  // namespace
+
+// Once, before anything is computed, and after the types of buffers for weights were asked for: this is none.
+extern "C" void rkllmjs_llama_register_attention(void) {
+    static ggml_backend_buffer_type type{};
+    type.context = new Registration();
+    ggml_backend_cpu_get_extra_buffer_types().push_back(&type);
+}
