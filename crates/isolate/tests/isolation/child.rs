@@ -56,6 +56,8 @@ impl Engine for Faulty {
         }
         if has(STOPS) {
             Command::new("kill").args(["-STOP", &std::process::id().to_string()]).status().expect("kill");
+            // The signal stops the process once another of its threads has seen it.
+            std::thread::sleep(std::time::Duration::from_secs(60));
         }
         if has(LOSES) {
             self.lost = true;
