@@ -2,6 +2,7 @@ use crate::check::Keys;
 use crate::families;
 use crate::file::File;
 use crate::quantization;
+use crate::rank_head::{self, RankHead};
 use crate::value::Array;
 
 /// What a model file says about its model. Absent values are absent in the file.
@@ -45,8 +46,12 @@ pub struct Facts<'a> {
     pub has_tokenizer: bool,
     /// The default chat template, in Jinja.
     pub chat_template: Option<&'a str>,
+    /// The template that makes a reranking model's prompt, with `{query}` and `{document}` in their places.
+    pub rerank_template: Option<&'a str>,
     /// How token embeddings become one vector, where the file says so.
     pub pooling: Option<Pooling>,
+    /// What the head says that the model ranks with, where it has one and pools with it.
+    pub rank_head: Option<RankHead>,
     /// Over how many tokens some or all layers look back.
     pub sliding_window: Option<u64>,
     /// Whether some or all layers carry a recurrent state, which cannot be cut at a position.
@@ -109,7 +114,9 @@ pub fn facts(file: &File) -> Facts<'_> {
         has_tokenizer: metadata.array("tokenizer.ggml.tokens").is_some_and(|tokens| !tokens.is_empty())
             && !matches!(metadata.str("tokenizer.ggml.model"), None | Some("none" | "no_vocab")),
         chat_template: metadata.str("tokenizer.chat_template"),
+        rerank_template: metadata.str("tokenizer.chat_template.rerank"),
         pooling: keys.u64("pooling_type").and_then(pooling),
+        rank_head: rank_head::rank_head(file, keys),
         sliding_window: keys.u64("attention.sliding_window").filter(|&window| window > 0),
         is_recurrent_or_hybrid: families::is_recurrent(architecture) || families::is_hybrid(architecture),
         is_encoder_only: families::is_encoder_only(architecture),

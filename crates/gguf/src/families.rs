@@ -73,6 +73,26 @@ const ENCODERS_WITH_EQUAL_LENGTHS: &[&str] = &["bert", "modern-bert", "neo-bert"
 const UNUSUAL_EMBEDDING: &[&str] =
     &["eagle3", "dflash", "gemma4-assistant", "wavtokenizer-dec", "qwen3tts", "pockettts", "clip"];
 
+/// How llama.cpp computes the head of a family's reranking models.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RankHeadForm {
+    /// The weights whose rows are the scores.
+    pub(crate) last: &'static str,
+    /// Whether the scores are made probabilities.
+    pub(crate) softmax: bool,
+}
+
+pub(crate) fn rank_head(architecture: &str) -> Option<RankHeadForm> {
+    match architecture {
+        "bert" | "modern-bert" | "neo-bert" => {
+            Some(RankHeadForm { last: "cls.output.weight", softmax: false })
+        }
+        "jina-bert-v2" => Some(RankHeadForm { last: "cls.weight", softmax: false }),
+        "qwen3" | "qwen3vl" => Some(RankHeadForm { last: "cls.output.weight", softmax: true }),
+        _ => None,
+    }
+}
+
 pub(crate) fn is_recurrent(architecture: &str) -> bool {
     RECURRENT.contains(&architecture)
 }

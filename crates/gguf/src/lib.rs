@@ -25,6 +25,7 @@ pub mod memory;
 mod metadata;
 mod parts;
 mod quantization;
+mod rank_head;
 mod reader;
 mod tensor;
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub use facts::{Facts, Pooling, facts};
 pub use file::{File, Kind, Split, open_regular};
 pub use metadata::Metadata;
 pub use parts::Parts;
+pub use rank_head::RankHead;
 pub use tensor::Tensor;
 pub use types::TensorType;
 pub use value::{Array, Strings, Value};

@@ -45,6 +45,7 @@ pub fn draft(kind: Kind, options: &Options) -> io::Result<Draft> {
     let mut draft = match kind {
         Kind::Lora => lora::adapter(options)?,
         Kind::Embed => bert::encoder(options)?,
+        Kind::CrossEncoder => bert::cross_encoder(options)?,
         Kind::Micro | Kind::Tiny | Kind::M360 | Kind::B1 | Kind::Rerank => {
             decoder_only::model(kind, options)?
         }

@@ -22,14 +22,24 @@ pub enum Kind {
     Rerank,
     /// A `bert` embedder with mean pooling.
     Embed,
+    /// A `bert` reranker of two layers of 64, with a head that gives one score.
+    CrossEncoder,
     /// A rank-8 LoRA adapter for `attn_q` and `attn_v`.
     Lora,
 }
 
 impl Kind {
     /// Every kind, in the order the usage text shows them.
-    pub const ALL: [Self; 7] =
-        [Self::Micro, Self::Tiny, Self::M360, Self::B1, Self::Rerank, Self::Embed, Self::Lora];
+    pub const ALL: [Self; 8] = [
+        Self::Micro,
+        Self::Tiny,
+        Self::M360,
+        Self::B1,
+        Self::Rerank,
+        Self::Embed,
+        Self::CrossEncoder,
+        Self::Lora,
+    ];
 
     /// The name used on the command line and in `general.name`.
     #[must_use]
@@ -41,6 +51,7 @@ impl Kind {
             Self::B1 => "1b",
             Self::Rerank => "rerank",
             Self::Embed => "embed",
+            Self::CrossEncoder => "cross-encoder",
             Self::Lora => "lora",
         }
     }
@@ -82,6 +93,7 @@ impl Shape {
             Kind::B1 => [22, 2048, 5632, 32, 4, 32000, 4096],
             Kind::Rerank => [4, 256, 768, 4, 2, 4096, 4096],
             Kind::Embed => [4, 256, 768, 4, 4, 4096, 512],
+            Kind::CrossEncoder => [2, 64, 192, 4, 4, 1024, 512],
             Kind::Lora => return Err(invalid_input("a LoRA adapter has no shape of its own".into())),
         };
         let layers = options.layers.unwrap_or(layers);

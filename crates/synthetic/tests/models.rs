@@ -20,7 +20,7 @@ fn stored(draft: &mut Draft, name: &str) -> Vec<u8> {
 
 #[test]
 fn every_small_kind_reads_back_in_every_type() {
-    for kind in [Kind::Micro, Kind::Rerank, Kind::Embed, Kind::Lora] {
+    for kind in [Kind::Micro, Kind::Rerank, Kind::Embed, Kind::CrossEncoder, Kind::Lora] {
         for weight_type in WeightType::ALL {
             let options = Options { weight_type, layers: Some(1), ..Options::default() };
             let made = draft(kind, &options).unwrap();

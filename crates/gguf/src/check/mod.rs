@@ -4,6 +4,7 @@ mod attention;
 mod byte_tokens;
 mod experts;
 mod hyperparameters;
+mod rank_head;
 mod special_tokens;
 mod tensors;
 pub(crate) mod types;
@@ -35,7 +36,8 @@ pub fn check_model(file: &File) -> Result<(), Error> {
     attention::check(keys)?;
     experts::check(keys)?;
     let tokens = vocabulary::check(keys)?;
-    tensors::check(file, keys, tokens)
+    tensors::check(file, keys, tokens)?;
+    rank_head::check(file, keys)
 }
 
 /// Reads keys of the model's own architecture, such as `llama.block_count`.

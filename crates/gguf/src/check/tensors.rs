@@ -20,8 +20,18 @@ pub(super) fn check(file: &File, keys: Keys<'_>, tokens: Option<u64>) -> Result<
 }
 
 /// The last parts of names of weights that every family multiplies with.
-const MULTIPLIED: &[&str] =
-    &["attn_q", "attn_k", "attn_v", "attn_qkv", "attn_output", "ffn_up", "ffn_gate", "ffn_down", "output"];
+const MULTIPLIED: &[&str] = &[
+    "attn_q",
+    "attn_k",
+    "attn_v",
+    "attn_qkv",
+    "attn_output",
+    "ffn_up",
+    "ffn_gate",
+    "ffn_down",
+    "output",
+    "cls",
+];
 
 /// ggml has no way to compute with some types, and finds out by an abort or a null pointer.
 fn check_kind(tensor: &Tensor, plain: bool) -> Result<(), Error> {

@@ -8,6 +8,7 @@ mod framing;
 mod header;
 mod hyperparameters;
 mod not_gguf;
+mod rank_head;
 mod split;
 mod tensor_data;
 mod tensor_table;
@@ -80,6 +81,7 @@ fn cases() -> Vec<Case> {
         chat_template::cases(),
         tensor_table::cases(),
         tensor_data::cases(),
+        rank_head::cases(),
         truncated::cases(),
     ]
     .into_iter()

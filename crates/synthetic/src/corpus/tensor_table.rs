@@ -265,7 +265,7 @@ fn without_tensor(name: &'static str) -> impl Fn(&crate::corpus::case::Base) -> 
 }
 
 /// Changes the dimensions and cuts the data to match.
-fn resized(tensor: &mut Tensor, change: impl Fn(&mut [u64])) {
+pub(super) fn resized(tensor: &mut Tensor, change: impl Fn(&mut [u64])) {
     let before: u64 = tensor.dims.iter().product();
     change(&mut tensor.dims);
     let after: u64 = tensor.dims.iter().product();

@@ -10,7 +10,7 @@ pub(crate) const USAGE: &str = "\
 usage: synthetic-model <kind> <out.gguf> [options]
        synthetic-model corpus <folder> --base <good.gguf>
 
-kinds: micro tiny 360m 1b rerank embed lora
+kinds: micro tiny 360m 1b rerank embed cross-encoder lora
 
   --type f32|f16|q4_0|q8_0   how matrices are stored (f16)
   --context N                context length
