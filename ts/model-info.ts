@@ -43,8 +43,13 @@ export interface ModelInfo {
   readonly layers: number | null
   /** The template that makes a prompt of a conversation, in Jinja. */
   readonly chatTemplate: string | null
-  /** False for a model that only embeds. */
+  /** False for a model that only embeds or ranks. */
   readonly generates: boolean
+  /**
+   * What `rerank` goes by: the scores of a head that the model has for it, or what it answers when it is asked
+   * about each document. `null` where it cannot rank.
+   */
+  readonly ranksWith: 'head' | 'answer' | null
   /** What runs it. */
   readonly engine: string
   /** Where it runs. */

@@ -190,9 +190,9 @@ export abstract class Model implements AsyncDisposable {
   /**
    * Orders documents by how well they answer a query.
    *
-   * The model is asked about each document, through its chat template, whether it fits; the score is its
-   * probability of "yes" against "no". Made for chat models, best with those trained for it, such as
-   * Qwen3-Reranker.
+   * A reranking model with a head of its own (`info.ranksWith` is `'head'`) reads the query with each document
+   * and gives the score. Any other is asked about each document, through its chat template, whether it fits; the
+   * score is then its probability of "yes" against "no".
    *
    * @example
    * ```ts

@@ -10,7 +10,8 @@ export interface RerankOptions {
    */
   readonly topN?: number | undefined
   /**
-   * What makes a document fit the query, in one sentence.
+   * What makes a document fit the query, in one sentence. For models that are asked; one that ranks with a head
+   * takes it only where its file has a place for it.
    *
    * @defaultValue that it answers the query
    */
@@ -21,7 +22,7 @@ export interface RerankOptions {
 export interface RankedDocument {
   /** Its place in the list that was given. */
   readonly index: number
-  /** From 0 to 1: the model's probability of "yes" where only "yes" and "no" count. */
+  /** From 0 to 1: how likely it fits, by the model's head or by its "yes" where only "yes" and "no" count. */
   readonly score: number
 }
 

@@ -53,7 +53,7 @@ impl Guard {
         }
     }
 
-    fn mark_text(&self, text: &str, mark: char) -> String {
+    pub(crate) fn mark_text(&self, text: &str, mark: char) -> String {
         let mut cuts: Vec<usize> =
             self.finder.find_overlapping_iter(text).map(|found| found.start()).collect();
         cuts.extend(self.beginnings_at_end(text));

@@ -14,6 +14,7 @@ mod messages;
 mod render_options;
 mod renderer;
 mod template;
+mod text_template;
 mod tools;
 
 pub use answer::{AnswerMessage, AnswerReader, Delta, Ending, ToolCall};
@@ -21,4 +22,5 @@ pub use format::{AnswerFormat, ToolGrammar};
 pub use messages::Messages;
 pub use render_options::{Reasoning, RenderOptions};
 pub use template::{ChatTemplate, Prompt};
+pub use text_template::TextTemplate;
 pub use tools::ToolChoice;

@@ -316,6 +316,16 @@ pub trait Engine: Send {
         Err(Error::new(crate::ErrorCode::Unsupported, "this engine makes no embeddings"))
     }
 
+    /// What the head that the model ranks with says of each of `inputs`, in their order: the first of its numbers.
+    ///
+    /// # Errors
+    ///
+    /// `unsupported` if the engine has none.
+    fn rank(&mut self, inputs: &[Vec<Token>]) -> Result<Vec<f32>, Error> {
+        let _ = inputs;
+        Err(Error::new(crate::ErrorCode::Unsupported, "this engine has no head to rank with"))
+    }
+
     /// The natural logarithms of the probabilities of `piece.targets`. What the pieces of a window need is
     /// kept from one to the next, apart from the sequences of answers.
     ///

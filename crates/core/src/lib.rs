@@ -66,4 +66,4 @@ pub use sampling::{SamplerKind, Sampling};
 pub use scoring::{SCORED_TOKENS_MAX, Scoring};
 pub use speculation::{Speculation, SpeculationMode};
 pub use stats::Stats;
-pub use tokenizer::{FillTokens, Special, SpecialToken, Token, Tokenizer};
+pub use tokenizer::{FillTokens, PairTokens, Special, SpecialToken, Token, Tokenizer};

@@ -53,6 +53,22 @@ pub trait Tokenizer: Send + Sync {
     fn fill_tokens(&self) -> Option<FillTokens> {
         None
     }
+
+    /// The tokens around two texts that a model reads as a pair; `None` where nothing would part them.
+    fn pair_tokens(&self) -> Option<PairTokens> {
+        None
+    }
+}
+
+/// The tokens around two texts that are read as a pair, such as a query and a document.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PairTokens {
+    /// Before the first text.
+    pub start: Vec<Token>,
+    /// Between the two; at least one.
+    pub between: Vec<Token>,
+    /// After the second text.
+    pub end: Vec<Token>,
 }
 
 /// The tokens around the parts of a prompt that asks for the middle of a text.

@@ -212,6 +212,7 @@ fn obey(engine: &mut dyn Engine, message: ToChild<'_>) -> Result<Option<FromChil
         }
         ToChild::Flush => Ok(Some(FromChild::Done)),
         ToChild::Embed(inputs) => engine.embed(&inputs).map(|vectors| Some(FromChild::Vectors(vectors))),
+        ToChild::Rank(inputs) => engine.rank(&inputs).map(|outputs| Some(FromChild::Scores(outputs))),
         ToChild::Score { window, start, tokens, targets } => {
             let piece = Scoring { window, start, tokens: &tokens, targets: &targets };
             engine.score(piece).map(|scores| Some(FromChild::Scores(scores)))

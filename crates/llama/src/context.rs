@@ -340,9 +340,18 @@ impl Context {
         if values.is_null() {
             return Err(failed("the model made no embedding".to_owned()));
         }
-        // SAFETY: the vector has as many values as the model's output embedding, until the next
-        // computation, which needs `&mut self`.
-        Ok(unsafe { std::slice::from_raw_parts(values, self.model.embedding_size()) })
+        // SAFETY: the vector has that many values until the next computation, which needs `&mut self`.
+        Ok(unsafe { std::slice::from_raw_parts(values, self.pooled_length()) })
+    }
+
+    /// How many values the pooled vector of a sequence has.
+    fn pooled_length(&self) -> usize {
+        // SAFETY: the context is alive.
+        if unsafe { sys::llama_pooling_type(self.raw()) } == sys::LLAMA_POOLING_TYPE_RANK {
+            self.model.head_outputs()
+        } else {
+            self.model.embedding_size()
+        }
     }
 
     /// Makes the next computations run under these adapters, and no others.

@@ -11,7 +11,7 @@ use crate::context::{Computed, Context, ContextOptions, KvType};
 /// Most inputs that one computation embeds together.
 const INPUTS_MAX: usize = 16;
 /// Most tokens of one input. All of an input is computed at once, and its buffers grow with this.
-const INPUT_TOKENS_MAX: u32 = 2048;
+pub const INPUT_TOKENS_MAX: u32 = 2048;
 
 /// How the vectors of a text's tokens become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,6 +25,8 @@ pub enum Pooling {
     Cls,
     /// The last one.
     Last,
+    /// They do not: the head that the model ranks with makes scores of one of them.
+    Rank,
 }
 
 /// Makes embeddings in a context of its own, so that generation keeps its cache.
@@ -52,6 +54,7 @@ impl Embedder {
             Pooling::Model | Pooling::Mean => sys::LLAMA_POOLING_TYPE_MEAN,
             Pooling::Cls => sys::LLAMA_POOLING_TYPE_CLS,
             Pooling::Last => sys::LLAMA_POOLING_TYPE_LAST,
+            Pooling::Rank => sys::LLAMA_POOLING_TYPE_RANK,
         };
         // llama.cpp's graph needs the same number of tokens, at least one, for every sequence.
         let size = capacity.next_multiple_of(INPUTS_MAX as u32);
@@ -81,6 +84,13 @@ impl Embedder {
             rest = later;
         }
         Ok(vectors)
+    }
+
+    /// The first score that the head gives each of `inputs`, in their order.
+    pub(crate) fn rank(&mut self, inputs: &[Vec<Token>]) -> Result<Vec<f32>, Error> {
+        let scores = self.embed(inputs)?.into_iter().map(|scores| scores.first().copied());
+        let none = || Error::new(ErrorCode::EngineFailed, "the model's head gave no score");
+        scores.collect::<Option<_>>().ok_or_else(none)
     }
 
     /// How many inputs from the first on fit one computation; at least 1.

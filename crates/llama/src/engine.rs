@@ -105,6 +105,7 @@ pub struct LlamaEngine {
     drafter: Option<Drafter>,
     pub(crate) context: Option<Context>,
     embedder: Option<Embedder>,
+    ranker: Option<Embedder>,
     scorer: Option<Scorer>,
     adapters: BTreeMap<String, Adapter>,
     /// Control vectors under their names among adapters: a row for each layer from the second on.
@@ -196,6 +197,7 @@ impl LlamaEngine {
             drafter: None,
             context,
             embedder: None,
+            ranker: None,
             scorer: None,
             adapters: BTreeMap::new(),
             controls: BTreeMap::new(),
@@ -347,6 +349,18 @@ impl LlamaEngine {
             governor.note(step);
         }
         computed
+    }
+
+    fn embedder(&self, pooling: Pooling) -> Result<Embedder, Error> {
+        Embedder::new(
+            &self.model,
+            pooling,
+            self.options.context,
+            self.options.threads_batch,
+            self.options.embeds_with_encoder,
+            self.options.model_pools,
+            self.switch.flag(),
+        )
     }
 
     fn activate(&mut self, wanted: &Adapters) -> Result<(), Error> {
@@ -591,17 +605,18 @@ impl Engine for LlamaEngine {
         self.log_from_this_thread();
         self.switch.reset();
         if self.embedder.is_none() {
-            self.embedder = Some(Embedder::new(
-                &self.model,
-                self.options.pooling,
-                self.options.context,
-                self.options.threads_batch,
-                self.options.embeds_with_encoder,
-                self.options.model_pools,
-                self.switch.flag(),
-            )?);
+            self.embedder = Some(self.embedder(self.options.pooling)?);
         }
         self.embedder.as_mut().map_or_else(|| Ok(Vec::new()), |embedder| embedder.embed(inputs))
+    }
+
+    fn rank(&mut self, inputs: &[Vec<Token>]) -> Result<Vec<f32>, Error> {
+        self.log_from_this_thread();
+        self.switch.reset();
+        if self.ranker.is_none() {
+            self.ranker = Some(self.embedder(Pooling::Rank)?);
+        }
+        self.ranker.as_mut().map_or_else(|| Ok(Vec::new()), |ranker| ranker.rank(inputs))
     }
 
     fn score(&mut self, piece: Scoring<'_>) -> Result<Vec<f32>, Error> {

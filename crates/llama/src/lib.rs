@@ -28,7 +28,7 @@ mod threads;
 
 pub use backend::{Gpu, at_exit, gpus, has_gpu, release_memory, start, system_info};
 pub use context::KvType;
-pub use embedding::Pooling;
+pub use embedding::{INPUT_TOKENS_MAX, Pooling};
 pub use engine::{EngineOptions, LlamaEngine, kept_prefixes};
 pub use log::{LogLevel, LogSink};
 pub use model::{LoadOptions, Model};

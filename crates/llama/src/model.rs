@@ -6,7 +6,7 @@ use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_sys_2 as sys;
-use rkllmjs_core::{Error, ErrorCode, FillTokens, Special, SpecialToken, Token, Tokenizer};
+use rkllmjs_core::{Error, ErrorCode, FillTokens, PairTokens, Special, SpecialToken, Token, Tokenizer};
 
 use crate::{LogSink, backend, ffi, log};
 
@@ -153,6 +153,13 @@ impl Model {
         usize::try_from(self.model.n_embd_out()).unwrap_or(0)
     }
 
+    /// Numbers that the head of a reranking model gives.
+    pub(crate) fn head_outputs(&self) -> usize {
+        // SAFETY: the model is alive.
+        let outputs = unsafe { sys::llama_model_n_cls_out(self.raw()) };
+        usize::try_from(outputs).unwrap_or(0)
+    }
+
     /// Whether the model can continue a text.
     pub fn has_decoder(&self) -> bool {
         // SAFETY: the model is alive.
@@ -258,5 +265,35 @@ impl Tokenizer for Model {
         // An absent token is -1.
         let known = |token: i32| u32::try_from(token).ok().filter(|&token| token < self.vocabulary_size);
         Some(FillTokens { prefix: known(prefix)?, suffix: known(suffix)?, middle: known(middle)? })
+    }
+
+    fn pair_tokens(&self) -> Option<PairTokens> {
+        let vocab = self.raw_vocab();
+        // SAFETY: the vocabulary lives as long as the model, which is alive.
+        let (bos, eos) = unsafe { (sys::llama_vocab_bos(vocab), sys::llama_vocab_eos(vocab)) };
+        // SAFETY: as above.
+        let (sep, kind) = unsafe { (sys::llama_vocab_sep(vocab), sys::llama_vocab_type(vocab)) };
+        // SAFETY: as above.
+        let (adds_bos, adds_eos, adds_sep) = unsafe {
+            (
+                sys::llama_vocab_get_add_bos(vocab),
+                sys::llama_vocab_get_add_eos(vocab),
+                sys::llama_vocab_get_add_sep(vocab),
+            )
+        };
+        // An absent token is -1.
+        let known = |token: i32| u32::try_from(token).ok().filter(|&token| token < self.vocabulary_size);
+        let (bos, sep) = (known(bos), known(sep));
+        let eos = known(eos).or(sep);
+        // WordPiece ends every text with the separator and needs no other between two, whatever its flags say.
+        let is_word_piece = kind == sys::LLAMA_VOCAB_TYPE_WPM;
+        let end = if is_word_piece { sep } else { eos.filter(|_| adds_eos) };
+        let second = sep.filter(|_| adds_sep && !is_word_piece);
+        let between: Vec<Token> = end.into_iter().chain(second).collect();
+        (!between.is_empty() && self.has_text).then(|| PairTokens {
+            start: bos.filter(|_| adds_bos || is_word_piece).into_iter().collect(),
+            between,
+            end: end.into_iter().collect(),
+        })
     }
 }

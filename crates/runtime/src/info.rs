@@ -9,6 +9,14 @@ use serde_json::{Map, Value, json};
 
 use crate::plan::Plan;
 
+/// What a model can do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Abilities {
+    pub(crate) generates: bool,
+    /// What `rerank()` goes by.
+    pub(crate) ranks_with: Option<&'static str>,
+}
+
 /// What `info` shows of a running model.
 pub(crate) fn describe(
     path: &Path,
@@ -16,7 +24,7 @@ pub(crate) fn describe(
     facts: &Facts<'_>,
     plan: &Plan,
     template: Option<&str>,
-    only_reads: bool,
+    abilities: Abilities,
     isolated: bool,
 ) -> Value {
     json!({
@@ -39,7 +47,8 @@ pub(crate) fn describe(
         "embeddingLength": facts.embedding_length_out.or(facts.embedding_length),
         "layers": facts.block_count,
         "chatTemplate": template,
-        "generates": !only_reads,
+        "generates": abilities.generates,
+        "ranksWith": abilities.ranks_with,
         "engine": "llama.cpp",
         "device": "CPU",
         "isolated": isolated,
@@ -98,6 +107,7 @@ pub(crate) fn describe_npu(facts: &NpuFacts<'_>) -> Value {
         "layers": null,
         "chatTemplate": facts.template,
         "generates": true,
+        "ranksWith": facts.vocabulary_size.and(facts.template).map(|_| "answer"),
         "engine": "rkllm",
         "device": device(runtime),
         "isolated": facts.isolated,

@@ -15,15 +15,15 @@ use serde_json::Value;
 use crate::answer::Answer;
 use crate::control_vectors::{self, ControlVector};
 use crate::fill;
+use crate::groups::compute_groups;
 use crate::prepare::Prepare;
+use crate::rank_head::Ranks;
 use crate::reading::{Desk, Reading};
 use crate::registry;
 use crate::state::{StateFacts, of_file, of_rows};
 
 /// How long closing waits for the engine's thread; a step stops within milliseconds.
 const CLOSE_MOST: Duration = Duration::from_secs(30);
-/// Inputs of one call to the engine: other answers get their steps in between.
-const EMBED_GROUP: usize = 16;
 /// Most texts of one embedding request.
 const EMBED_INPUTS_MAX: usize = 8192;
 /// Most adapters at once.
@@ -89,8 +89,10 @@ pub(crate) struct Parts {
     pub(crate) template: Option<String>,
     /// Numbers in the vector of a token, where prompts of vectors are taken and it is known.
     pub(crate) embedding_length: Option<u32>,
-    /// Why the model cannot say yes or no to documents, if it cannot.
-    pub(crate) rerank_refusal: Option<Error>,
+    /// How the model ranks documents.
+    pub(crate) ranks: Ranks,
+    /// Why the model makes no vectors, if it makes none.
+    pub(crate) embed_refusal: Option<Error>,
     /// What happens to an answer that fills the context.
     pub(crate) overflow: Overflow,
     /// What saved conversations belong to, or why there are none.
@@ -181,8 +183,8 @@ impl Model {
         &self.inner.parts.prepare
     }
 
-    pub(crate) fn rerank_refusal(&self) -> Option<&Error> {
-        self.inner.parts.rerank_refusal.as_ref()
+    pub(crate) fn ranks(&self) -> &Ranks {
+        &self.inner.parts.ranks
     }
 
     /// Starts an answer. `notify` is called from other threads when there is something new to take.
@@ -487,6 +489,9 @@ impl Model {
             let message = format!("must hold 1 to {EMBED_INPUTS_MAX} texts, got {}", inputs.len());
             return done(Err(Error::option("input", message)));
         }
+        if let Some(refusal) = &self.inner.parts.embed_refusal {
+            return done(Err(refusal.clone()));
+        }
         let inner = Arc::downgrade(&self.inner);
         self.inner.parts.prepare.push(move |taken| {
             let model = inner.upgrade().map(|inner| Self { inner });
@@ -510,8 +515,14 @@ impl Model {
         done: impl FnOnce(Result<(Vec<Vec<f32>>, u64), Error>) + Send + 'static,
     ) {
         let count = tokens.iter().map(|tokens| tokens.len() as u64).sum();
-        let done: EmbedDone = Box::new(move |vectors| done(vectors.map(|vectors| (vectors, count))));
-        embed_groups(&self.inner.parts.handle, tokens, Vec::new(), done);
+        let done = Box::new(move |vectors: Result<_, Error>| done(vectors.map(|vectors| (vectors, count))));
+        compute_groups(
+            &self.inner.parts.handle,
+            tokens,
+            Vec::new(),
+            |engine, group| engine.embed(group),
+            done,
+        );
     }
 
     /// Loads an adapter; `done` hears of it on another thread. `scale` is for engines that fix it here.
@@ -723,31 +734,6 @@ fn only_user_text(messages: &Messages) -> Result<String, Error> {
              and tokenizer_config.json of the model's repository beside the file for whole conversations",
         )
     })
-}
-
-type EmbedDone = Box<dyn FnOnce(Result<Vec<Vec<f32>>, Error>) + Send>;
-
-/// Embeds group after group, each as one call to the engine.
-fn embed_groups(
-    handle: &ModelHandle,
-    mut rest: Vec<Vec<Token>>,
-    mut vectors: Vec<Vec<f32>>,
-    done: EmbedDone,
-) {
-    if rest.is_empty() {
-        return done(Ok(vectors));
-    }
-    let later = rest.split_off(rest.len().min(EMBED_GROUP));
-    let next = handle.clone();
-    handle.call(move |engine| match engine.and_then(|engine| engine.embed(&rest)) {
-        Ok(group) => {
-            vectors.extend(group);
-            embed_groups(&next, later, vectors, done);
-        }
-        // A step stopped by closing looks like a failure from inside.
-        Err(_) if next.is_closed() => done(Err(closed())),
-        Err(error) => done(Err(error)),
-    });
 }
 
 pub(crate) fn closed() -> Error {

@@ -1,5 +1,5 @@
-//! Which of several documents answer a query best: the model is asked about each and its "yes" is weighed
-//! against its "no".
+//! Which of several documents answer a query best. Where the model has no head that says so, it is asked about each
+//! and its "yes" is weighed against its "no".
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +12,7 @@ use rkllmjs_core::{
 use serde_json::{Value, json};
 
 use crate::model::{Model, WeakModel, closed};
+use crate::rank_head::Ranks;
 
 /// Most documents of one call.
 const DOCUMENTS_MAX: usize = 1024;
@@ -20,7 +21,7 @@ const TOP_N: OptionFact = OptionFact::whole("top_n", "all", 1.0, DOCUMENTS_MAX a
 /// Words whose first tokens are weighed.
 const WORDS: [&str; 2] = ["yes", "no"];
 /// What the documents are to be looked at for where the caller does not say.
-const INSTRUCTION: &str = "Find the passages that answer the query";
+pub(crate) const INSTRUCTION: &str = "Find the passages that answer the query";
 /// What the model is asked to do. The names of the fields are those that reranking models know.
 const TASK: &str = "You are given an <Instruct>, a <Query> and a <Document>. Decide whether the document does \
                     for the query what the instruction asks. Answer with one word, \"yes\" or \"no\".";
@@ -41,13 +42,23 @@ pub struct RerankInput {
 /// Documents in the order of their scores.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranking {
-    /// Places in the list of documents, each with the probability of "yes" against "no".
+    /// Places in the list of documents, each with its score from 0 to 1.
     pub results: Vec<(usize, f64)>,
     /// Tokens of all prompts.
     pub prompt_tokens: u64,
 }
 
-type Done = Box<dyn FnOnce(Result<Ranking, Error>) + Send>;
+/// Takes what came of a comparison.
+pub(crate) type RerankDone = Box<dyn FnOnce(Result<Ranking, Error>) + Send>;
+
+impl Ranking {
+    /// The best of `scores`, as many as are wanted; equal ones stay in their order.
+    pub(crate) fn best(mut scores: Vec<(usize, f64)>, top_n: Option<f64>, prompt_tokens: u64) -> Self {
+        scores.sort_by(|(a, one), (b, other)| other.total_cmp(one).then(a.cmp(b)));
+        scores.truncate(top_n.map_or(usize::MAX, |most| most as usize));
+        Self { results: scores, prompt_tokens }
+    }
+}
 
 /// A comparison under way: as many documents at once as the model computes.
 struct Rerank {
@@ -64,42 +75,37 @@ struct State {
     scores: Vec<(usize, f64)>,
     prompt_tokens: u64,
     /// `None` once it was told.
-    done: Option<Done>,
+    done: Option<RerankDone>,
 }
 
 impl Model {
     /// Orders documents by how well they answer a query; `done` hears of it on another thread.
     ///
-    /// Each document is a request of its own, with a prompt that the chat template renders. Its score is the
-    /// model's probability of "yes" where only "yes" and "no" count, from 0 to 1.
+    /// Scores are from 0 to 1. A model with a head for it reads the query and a document together, and its head
+    /// gives the score. Any other is asked: each document is a request of its own, with a prompt that the chat
+    /// template renders, and its score is the probability of "yes" where only "yes" and "no" count.
     pub fn rerank(&self, input: RerankInput, done: impl FnOnce(Result<Ranking, Error>) + Send + 'static) {
-        let most = match self.check_rerank(&input) {
-            Ok(()) => self.handle().limits().sequences as usize,
-            Err(error) => return done(Err(error)),
-        };
+        if let Err(error) = check_rerank(&input) {
+            return done(Err(error));
+        }
+        match self.ranks() {
+            Ranks::Not(refusal) => done(Err(refusal.clone())),
+            Ranks::ByHead(head) => self.rank_by_head(Arc::clone(head), input, Box::new(done)),
+            Ranks::ByAnswer => self.rank_by_answers(input, Box::new(done)),
+        }
+    }
+
+    fn rank_by_answers(&self, input: RerankInput, done: RerankDone) {
+        let most = self.handle().limits().sequences as usize;
         let state = State {
             next: 0,
             running: HashMap::new(),
             scores: Vec::with_capacity(input.documents.len()),
             prompt_tokens: 0,
-            done: Some(Box::new(done)),
+            done: Some(done),
         };
         let rerank = Rerank { model: self.downgrade(), most, input, state: Mutex::new(state) };
         Arc::new(rerank).go_on();
-    }
-
-    fn check_rerank(&self, input: &RerankInput) -> Result<(), Error> {
-        if let Some(refusal) = self.rerank_refusal() {
-            return Err(refusal.clone());
-        }
-        if input.query.trim().is_empty() {
-            return Err(Error::option("query", "must not be empty"));
-        }
-        if input.documents.is_empty() || input.documents.len() > DOCUMENTS_MAX {
-            let message = format!("must hold 1 to {DOCUMENTS_MAX} texts, got {}", input.documents.len());
-            return Err(Error::option("documents", message));
-        }
-        input.top_n.map(|n| TOP_N.check(n)).transpose().map(drop)
     }
 
     /// Asks about one document.
@@ -145,6 +151,17 @@ impl Model {
         options.template_args.insert("enable_thinking".to_owned(), Value::Bool(false));
         self.template()?.render(&messages, &options)?.tokenize(self.tokenizer()?.as_ref())
     }
+}
+
+fn check_rerank(input: &RerankInput) -> Result<(), Error> {
+    if input.query.trim().is_empty() {
+        return Err(Error::option("query", "must not be empty"));
+    }
+    if input.documents.is_empty() || input.documents.len() > DOCUMENTS_MAX {
+        let message = format!("must hold 1 to {DOCUMENTS_MAX} texts, got {}", input.documents.len());
+        return Err(Error::option("documents", message));
+    }
+    input.top_n.map(|n| TOP_N.check(n)).transpose().map(drop)
 }
 
 /// The tokens that "yes" and "no" begin with.
@@ -212,7 +229,7 @@ impl Rerank {
 enum Next {
     Ask(usize),
     Wait,
-    Tell(Done, Ranking),
+    Tell(RerankDone, Ranking),
 }
 
 impl State {
@@ -228,10 +245,8 @@ impl State {
             return Next::Wait;
         }
         let Some(done) = self.done.take() else { return Next::Wait };
-        let mut results = std::mem::take(&mut self.scores);
-        results.sort_by(|(a, one), (b, other)| other.total_cmp(one).then(a.cmp(b)));
-        results.truncate(input.top_n.map_or(usize::MAX, |most| most as usize));
-        Next::Tell(done, Ranking { results, prompt_tokens: self.prompt_tokens })
+        let scores = std::mem::take(&mut self.scores);
+        Next::Tell(done, Ranking::best(scores, input.top_n, self.prompt_tokens))
     }
 }
 
@@ -247,7 +262,7 @@ fn score(generation: &Generation) -> Result<f64, Error> {
 }
 
 /// Says which document an error is about.
-fn about(place: usize, error: Error) -> Error {
+pub(crate) fn about(place: usize, error: Error) -> Error {
     if error.code != ErrorCode::ContextExceeded {
         return error;
     }

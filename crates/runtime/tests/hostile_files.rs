@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rkllmjs_chat::{Messages, RenderOptions};
 use rkllmjs_core::{ErrorCode, GenerateOptions, Outcome, Special};
-use rkllmjs_runtime::{Hooks, LoadOptions, Model, PromptInput, load};
-use rkllmjs_synthetic::{Expect, Kind, Options, WeightType, corpus, draft};
+use rkllmjs_runtime::{Hooks, LoadOptions, Model, PromptInput, RerankInput, load};
+use rkllmjs_synthetic::{BadFile, Expect, Kind, Options, WeightType, corpus, draft};
 
 struct Folder(PathBuf);
 
@@ -60,6 +60,13 @@ fn use_model(model: &Model) {
         let _ = sender.send(result.is_ok());
     });
     receiver.recv().expect("an answer to embed");
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let texts = || vec!["Hello".to_owned(), "<|im_end|> 日本".to_owned()];
+    let input = RerankInput { query: "Hello".to_owned(), documents: texts(), ..RerankInput::default() };
+    model.rerank(input, move |ranking| {
+        let _ = sender.send(ranking.is_ok());
+    });
+    receiver.recv().expect("an answer to rerank");
 }
 
 fn loads_and_answers(path: &Path) {
@@ -70,6 +77,30 @@ fn loads_and_answers(path: &Path) {
     model.wait_closed();
 }
 
+/// Loads a file of the corpus and uses it, if that is what it is for.
+fn try_file(path: &Path, bad: &BadFile) {
+    match load(path, &small(), &Hooks::default()) {
+        Err(error) => {
+            let typed = [ErrorCode::ModelInvalid, ErrorCode::Unsupported, ErrorCode::InsufficientMemory];
+            assert!(typed.contains(&error.code), "{}: {:?}", bad.name, error);
+            assert!(error.message.contains("bad.gguf") || error.code != ErrorCode::ModelInvalid, "{error:?}");
+        }
+        Ok(model) => {
+            assert_eq!(bad.expect, Expect::Loads, "{} was loaded: {}", bad.name, bad.why);
+            use_model(&model);
+            model.close();
+            model.wait_closed();
+        }
+    }
+}
+
+fn trace(bad: &BadFile) {
+    if std::env::var("RKLLMJS_CORPUS_TRACE").is_ok() {
+        use std::io::Write;
+        let _ = writeln!(std::io::stderr(), "{} ({})", bad.name, bad.expect);
+    }
+}
+
 #[test]
 fn malformed_files_are_typed_errors_and_the_process_lives_on() {
     let folder = Folder::new("hostile");
@@ -78,29 +109,26 @@ fn malformed_files_are_typed_errors_and_the_process_lives_on() {
     let intact = folder.write("intact.gguf", &base);
     let mut count = 0;
     for bad in corpus(&base).expect("corpus") {
-        if std::env::var("RKLLMJS_CORPUS_TRACE").is_ok() {
-            use std::io::Write;
-            let _ = writeln!(std::io::stderr(), "{} ({})", bad.name, bad.expect);
-        }
-        let path = folder.write("bad.gguf", &bad.bytes);
-        match load(&path, &small(), &Hooks::default()) {
-            Err(error) => {
-                let typed = [ErrorCode::ModelInvalid, ErrorCode::Unsupported, ErrorCode::InsufficientMemory];
-                assert!(typed.contains(&error.code), "{}: {:?}", bad.name, error);
-                assert!(
-                    error.message.contains("bad.gguf") || error.code != ErrorCode::ModelInvalid,
-                    "{error:?}"
-                );
-            }
-            Ok(model) => {
-                assert_eq!(bad.expect, Expect::Loads, "{} was loaded: {}", bad.name, bad.why);
-                use_model(&model);
-                model.close();
-                model.wait_closed();
-            }
-        }
+        trace(&bad);
+        try_file(&folder.write("bad.gguf", &bad.bytes), &bad);
         loads_and_answers(&intact);
         count += 1;
     }
     assert!(count >= 60, "only {count} files");
+}
+
+#[test]
+fn malformed_heads_are_typed_errors_and_the_process_lives_on() {
+    let folder = Folder::new("hostile-heads");
+    let options = Options { layers: Some(1), ..Options::default() };
+    let mut count = 0;
+    for kind in [Kind::CrossEncoder, Kind::Rerank] {
+        let base = draft(kind, &options).and_then(|draft| draft.to_bytes()).expect("a small model");
+        for bad in corpus(&base).expect("corpus").filter(|bad| bad.name.starts_with("rank-head-")) {
+            trace(&bad);
+            try_file(&folder.write("bad.gguf", &bad.bytes), &bad);
+            count += 1;
+        }
+    }
+    assert!(count >= 20, "only {count} files");
 }

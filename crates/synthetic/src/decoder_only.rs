@@ -14,6 +14,10 @@ use crate::weight_type::WeightType;
 /// Pooling that yields a score per label.
 const POOLING_RANK: u32 = 4;
 
+/// What a reranker of this family reads.
+const RERANK_TEMPLATE: &str =
+    "<|im_start|>user\nQuery: {query}\nDocument: {document}<|im_end|>\n<|im_start|>assistant\n";
+
 pub(crate) fn model(kind: Kind, options: &Options) -> io::Result<Draft> {
     let shape = Shape::of(kind, options)?;
     let reranks = kind == Kind::Rerank;
@@ -50,6 +54,7 @@ fn metadata(builder: &mut Builder, kind: Kind, shape: &Shape, vocabulary: Vocabu
     tokenizer::chat(&mut builder.draft, vocabulary);
     if kind == Kind::Rerank {
         builder.set_own("pooling_type", POOLING_RANK);
+        builder.draft.set("tokenizer.chat_template.rerank", RERANK_TEMPLATE);
         builder.set_own("classifier.output_labels", Value::Strings(vec!["yes".into(), "no".into()]));
     }
 }

@@ -300,6 +300,14 @@ impl Engine for IsolatedEngine {
         }
     }
 
+    fn rank(&mut self, inputs: &[Vec<Token>]) -> Result<Vec<f32>, Error> {
+        self.switch.reset();
+        match self.ask_living(&ToChild::Rank(Cow::Borrowed(inputs)))? {
+            FromChild::Scores(outputs) => Ok(outputs),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     fn score(&mut self, piece: Scoring<'_>) -> Result<Vec<f32>, Error> {
         self.switch.reset();
         let Scoring { window, start, tokens, targets } = piece;

@@ -32,6 +32,7 @@ pub(crate) enum ToChild<'a> {
     /// Answered once everything before it is done.
     Flush,
     Embed(Cow<'a, [Vec<Token>]>),
+    Rank(Cow<'a, [Vec<Token>]>),
     Score {
         window: u32,
         start: u32,

@@ -10,11 +10,12 @@ use rkllmjs_llama::{self as llama, EngineOptions, LlamaEngine, Pooling};
 
 use super::kept::Kept;
 use super::{Hooks, LoadOptions, isolated, stopped};
-use crate::info::describe;
+use crate::info::{Abilities, describe};
 use crate::machine::machine;
 use crate::model::{Model, Parts, Vocabulary};
 use crate::plan::Plan;
 use crate::prepare::Prepare;
+use crate::rank_head::{Ranks, embed_refusal};
 use crate::{file, registry};
 
 /// Loads a GGUF file.
@@ -50,8 +51,11 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
     registry::add(&handle);
     let template = options.chat_template.as_deref().or(facts.chat_template);
     let template = template.filter(|source| !source.trim().is_empty()).map(str::to_owned);
+    let only_reads = only_reads(options, &facts);
+    let ranks = Ranks::new(&facts, only_reads, plan.context.min(llama::INPUT_TOKENS_MAX));
+    let abilities = Abilities { generates: !only_reads, ranks_with: ranks.name(template.as_deref()) };
     Ok(Model::new(Parts {
-        info: describe(path, file, &facts, &plan, template.as_deref(), only_reads(options, &facts), isolated),
+        info: describe(path, file, &facts, &plan, template.as_deref(), abilities, isolated),
         prepare: Prepare::start(plan.sequences as usize + plan.queue as usize)?,
         path: PathBuf::from(path),
         vocabulary: Mutex::new(Vocabulary::Known(tokenizer)),
@@ -60,7 +64,8 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
         embedding_length: None,
         state,
         check_adapter: file::check_adapter,
-        rerank_refusal: rerank_refusal(options, &facts),
+        ranks,
+        embed_refusal: embed_refusal(&facts, options.pooling.as_deref()),
         template,
         handle,
     }))
@@ -128,7 +133,10 @@ fn engine(
             kv_type: plan.kv_type,
             flash_attention: options.flash_attention,
             pooling: pooling(options.pooling.as_deref())?,
-            model_pools: facts.pooling.is_some_and(|pooling| pooling != gguf::Pooling::None),
+            // Scores are not vectors: whoever wants some says how they are pooled.
+            model_pools: facts
+                .pooling
+                .is_some_and(|pooling| !matches!(pooling, gguf::Pooling::None | gguf::Pooling::Rank)),
             encoder_only: only_reads(options, facts),
             embeds_with_encoder: facts.is_encoder_only,
             log: hooks.log.clone(),
@@ -156,21 +164,6 @@ fn overflow(name: Option<&str>, engine: &dyn Engine, isolated: bool) -> Result<O
 
 pub(super) fn only_reads(options: &LoadOptions, facts: &gguf::Facts<'_>) -> bool {
     facts.is_encoder_only || options.embedding == Some(true)
-}
-
-/// Documents are ranked by what a model says of them, so it must be able to say something.
-fn rerank_refusal(options: &LoadOptions, facts: &gguf::Facts<'_>) -> Option<Error> {
-    if !only_reads(options, facts) {
-        return None;
-    }
-    let message = if facts.pooling == Some(gguf::Pooling::Rank) {
-        "this model ranks with a head of its own (pooling type rank), which is not read yet; rerank with a model \
-         that chats, such as Qwen3-Reranker or any instruct model"
-    } else {
-        "this model only reads, and documents are ranked by the yes or no a model says; rerank with one that \
-         chats, loaded without embedding: true, or compare the vectors of embed()"
-    };
-    Some(Error::new(ErrorCode::Unsupported, message))
 }
 
 fn load_weights(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<Arc<llama::Model>, Error> {

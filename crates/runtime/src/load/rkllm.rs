@@ -24,6 +24,7 @@ use crate::machine::fast_processor_mask;
 use crate::model::{Model, Parts, Vocabulary};
 use crate::plan::whole;
 use crate::prepare::Prepare;
+use crate::rank_head::Ranks;
 use crate::{registry, toolkit};
 
 /// What models are converted for unless somebody asks for more; the file says it in a way only the runtime
@@ -142,7 +143,8 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
         )),
         check_adapter,
         embedding_length: facts.embedding_size,
-        rerank_refusal: None,
+        ranks: Ranks::ByAnswer,
+        embed_refusal: None,
         handle,
     }))
 }
