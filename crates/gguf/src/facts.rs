@@ -22,6 +22,9 @@ pub struct Facts<'a> {
     pub quantization: Option<&'static str>,
     /// How many tokens of context the model was trained on.
     pub context_length_trained: Option<u64>,
+    /// How many positions have a vector, where the model looks them up in a table. llama.cpp ends the process when a
+    /// text has more.
+    pub positions: Option<u64>,
     /// The length of one embedding vector.
     pub embedding_length: Option<u64>,
     /// The length of the vectors that an embedding model gives back, where it differs.
@@ -101,6 +104,7 @@ pub fn facts(file: &File) -> Facts<'_> {
         weights_bytes: file.tensors.iter().fold(0, |sum: u64, tensor| sum.saturating_add(tensor.bytes)),
         quantization: quantization::name(file),
         context_length_trained: keys.u64("context_length"),
+        positions: file.tensor("position_embd.weight").map(|table| table.dim(1)),
         embedding_length,
         embedding_length_out: keys.u64("embedding_length_out"),
         feed_forward_length: widest(keys.per_layer("feed_forward_length", layers)),

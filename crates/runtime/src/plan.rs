@@ -54,6 +54,7 @@ impl Plan {
         let cells_asked = whole("kv_cells", options.kv_cells)?;
         let sizes = Sizes { facts, kv_type, sequences, batch, machine };
         let context = asked.unwrap_or_else(|| sizes.default_context());
+        check_positions(context, facts)?;
         let cells = cells_asked.unwrap_or_else(|| sizes.default_cells(context));
         if cells < context {
             let message = format!("must be at least the context size ({context}), got {cells}");
@@ -164,6 +165,18 @@ impl Sizes<'_> {
         let least = u64::from(context.max(self.sequences));
         let wanted = u64::from(context).saturating_mul(u64::from(self.sequences)).min(1 << 26);
         u32::try_from(self.affordable(wanted).clamp(least, wanted.max(least))).unwrap_or(u32::MAX)
+    }
+}
+
+/// Refuses a context with more positions than the model has vectors for.
+fn check_positions(context: u32, facts: &Facts<'_>) -> Result<(), Error> {
+    match facts.positions {
+        Some(positions) if u64::from(context) > positions => {
+            let message =
+                format!("must be at most {positions}, the positions that this model knows, got {context}");
+            Err(Error::option("context_size", message))
+        }
+        _ => Ok(()),
     }
 }
 

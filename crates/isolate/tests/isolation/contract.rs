@@ -36,6 +36,7 @@ fn numbers_arrive_as_they_were_made_and_too_many_are_refused() {
         engine.embed(&[vec![1, 2], vec![3]]),
         Ok(vec![vec![2.0, f32::NEG_INFINITY], vec![1.0, f32::NEG_INFINITY]])
     );
+    assert_eq!(engine.rank(&[vec![1, 2], vec![3]]), Ok(vec![1.5, 0.5]));
     let error = engine.native(NativeCall::Logits(vec![1])).expect_err("it is larger than a frame");
     assert_eq!(error.code, ErrorCode::PayloadTooLarge);
     assert_eq!(engine.native(NativeCall::CacheSize), Ok(NativeReply::Count(0)), "the child lives");
