@@ -18,16 +18,18 @@ const load = (file, options) => loadModel(file, { threads: 1, ...options })
 
 const QUERY = 'what is the capital of france'
 const DOCUMENTS = ['the capital is paris', 'a dog and a cat', '', 'the capital is paris', 'w9 w8 w7 w6 w5 w4 w3 w2 w1']
-/** What the kernels of another batch may change. */
+/** What the same batch computed in another way may differ by. */
 const NEAR = 1e-4
+/** What other documents in a batch may change: attention rounds to 16 bits, and rounds differently cut. Scores lie 0.3 apart. */
+const IN_COMPANY = 5e-3
 
 /** The scores in the order of the documents. */
 const scores = ({ results }) => [...results].sort((a, b) => a.index - b.index).map(({ score }) => score)
 
-function assertNear(found, expected, what) {
+function assertNear(found, expected, what, most = NEAR) {
   assert.equal(found.length, expected.length, what)
   for (const [i, score] of found.entries()) {
-    assert.ok(Math.abs(score - expected[i]) < NEAR, `${what}, document ${i}: ${score} and ${expected[i]}`)
+    assert.ok(Math.abs(score - expected[i]) < most, `${what}, document ${i}: ${score} and ${expected[i]}`)
   }
 }
 
@@ -60,7 +62,7 @@ describe('a cross-encoder', () => {
     assert.equal(ranking.results.length, DOCUMENTS.length)
     assertBestFirst(ranking)
     const found = scores(ranking)
-    assert.ok(Math.max(...found) - Math.min(...found) > 0.01, `scores differ: ${found}`)
+    assert.ok(Math.max(...found) - Math.min(...found) > 0.05, `scores differ: ${found}`)
     assert.ok(Math.abs(found[0] - found[3]) < NEAR)
   })
 
@@ -103,7 +105,7 @@ describe('a cross-encoder', () => {
     assertBestFirst(together)
     const alone = []
     for (const document of many) alone.push(...scores(await model.rerank(QUERY, [document])))
-    assertNear(scores(together), alone, 'alone')
+    assertNear(scores(together), alone, 'alone', IN_COMPANY)
   })
 
   test('names as many as topN says', async () => {
@@ -172,8 +174,8 @@ describe('a decoder with a head', () => {
     assert.equal(usage.completionTokens, 4)
     const alone = []
     for (const document of documents) alone.push(...scores(await model.rerank(QUERY, [document])))
-    assertNear(scores(ranking), alone, 'alone')
-    assert.ok(Math.max(...alone) - Math.min(...alone) > 1e-3, `scores differ: ${alone}`)
+    assertNear(scores(ranking), alone, 'alone', IN_COMPANY)
+    assert.ok(Math.max(...alone) - Math.min(...alone) > 0.1, `scores differ: ${alone}`)
   })
 
   test('reads what documents spell of control tokens as text', async () => {
