@@ -8,6 +8,7 @@ use llama_cpp_2::token::LlamaToken;
 use llama_cpp_sys_2 as sys;
 use rkllmjs_core::{Error, ErrorCode, FillTokens, PairTokens, Special, SpecialToken, Token, Tokenizer};
 
+use crate::pair::pair_tokens;
 use crate::{LogSink, backend, ffi, log};
 
 /// Most bytes of text that one call tokenizes; the C interface counts in 31 bits.
@@ -268,32 +269,6 @@ impl Tokenizer for Model {
     }
 
     fn pair_tokens(&self) -> Option<PairTokens> {
-        let vocab = self.raw_vocab();
-        // SAFETY: the vocabulary lives as long as the model, which is alive.
-        let (bos, eos) = unsafe { (sys::llama_vocab_bos(vocab), sys::llama_vocab_eos(vocab)) };
-        // SAFETY: as above.
-        let (sep, kind) = unsafe { (sys::llama_vocab_sep(vocab), sys::llama_vocab_type(vocab)) };
-        // SAFETY: as above.
-        let (adds_bos, adds_eos, adds_sep) = unsafe {
-            (
-                sys::llama_vocab_get_add_bos(vocab),
-                sys::llama_vocab_get_add_eos(vocab),
-                sys::llama_vocab_get_add_sep(vocab),
-            )
-        };
-        // An absent token is -1.
-        let known = |token: i32| u32::try_from(token).ok().filter(|&token| token < self.vocabulary_size);
-        let (bos, sep) = (known(bos), known(sep));
-        let eos = known(eos).or(sep);
-        // WordPiece ends every text with the separator and needs no other between two, whatever its flags say.
-        let is_word_piece = kind == sys::LLAMA_VOCAB_TYPE_WPM;
-        let end = if is_word_piece { sep } else { eos.filter(|_| adds_eos) };
-        let second = sep.filter(|_| adds_sep && !is_word_piece);
-        let between: Vec<Token> = end.into_iter().chain(second).collect();
-        (!between.is_empty() && self.has_text).then(|| PairTokens {
-            start: bos.filter(|_| adds_bos || is_word_piece).into_iter().collect(),
-            between,
-            end: end.into_iter().collect(),
-        })
+        self.has_text.then(|| pair_tokens(self)).flatten()
     }
 }

@@ -100,8 +100,8 @@ fn a_decoder_gives_the_softmax_of_its_labels_after_the_last_token() {
     for (document, found) in documents.iter().zip(found) {
         let hidden = vector(&embeds, &format!("Be strict / what is it / {document}"));
         let logits = products(&mut draft, "cls.output.weight", &hidden);
-        let [yes, no] = logits.try_into().expect("two labels");
-        let expected = 1.0 / (1.0 + (no - yes as f64).exp());
+        let [yes, no]: [f64; 2] = logits.try_into().expect("two labels");
+        let expected = 1.0 / (1.0 + f64::exp(no - yes));
         // Three at once are computed a little differently from one.
         assert!((found - expected).abs() < 2e-3, "{document}: {found} and {expected}");
     }
