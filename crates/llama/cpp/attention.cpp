@@ -19,10 +19,16 @@ namespace {
 constexpr int64_t TOKENS_OF_A_TILE = GGML_FA_TILE_Q;
 
 constexpr int LANES = 16;
-typedef float    Floats __attribute__((vector_size(LANES * sizeof(float))));
-typedef _Float16 Halves __attribute__((vector_size(LANES * sizeof(_Float16))));
+// GCC 12 does not know the other name on arm64.
+#ifdef __ARM_FP16_FORMAT_IEEE
+typedef __fp16 Half;
+#else
+typedef _Float16 Half;
+#endif
+typedef float Floats __attribute__((vector_size(LANES * sizeof(float))));
+typedef Half  Halves __attribute__((vector_size(LANES * sizeof(Half))));
 
-// One operation: rows are cells or tokens, `next` bytes apart, and heads `head` bytes.
+// The tensors of one operation.
 struct Attention {
     const ggml_tensor * q;
     const ggml_tensor * k;
@@ -43,9 +49,16 @@ bool has_plain_rows(const ggml_tensor * tensor, ggml_type type) {
     return tensor != nullptr && tensor->type == type && tensor->nb[0] == ggml_type_size(type) && tensor->ne[3] == 1;
 }
 
+// Whether the processor converts half precision itself; ggml has tables for those that do not.
+#if defined(__F16C__) || defined(__aarch64__)
+constexpr bool CONVERTS = true;
+#else
+constexpr bool CONVERTS = false;
+#endif
+
 // Whether an operation is one that this file computes. The rest is ggml's: other types, sinks, biases, caps.
 bool is_ours(const ggml_tensor * op) {
-    if (op->op != GGML_OP_FLASH_ATTN_EXT || op->src[4] != nullptr) {
+    if (!CONVERTS || op->op != GGML_OP_FLASH_ATTN_EXT || op->src[4] != nullptr) {
         return false;
     }
     const Attention at(op);
@@ -69,16 +82,22 @@ template <typename Vector> Vector load(const void * from) {
     return vector;
 }
 
-Floats load_halves(const _Float16 * from) {
+Floats load_halves(const Half * from) {
+#ifdef __AVX512F__
+    // GCC would convert one by one.
+    const __m512 floats = _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(from)));
+    return load<Floats>(&floats);
+#else
     return __builtin_convertvector(load<Halves>(from), Floats);
+#endif
 }
 
+// Adds halves of what is left: one after the other would be a chain of sixteen.
 float sum_of(Floats values) {
-    float sum = 0;
-    for (int i = 0; i < LANES; i++) {
-        sum += values[i];
-    }
-    return sum;
+    values += __builtin_shufflevector(values, values, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+    values += __builtin_shufflevector(values, values, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
+    values += __builtin_shufflevector(values, values, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+    return values[0] + values[1];
 }
 
 // What a thread needs beside the tensors.
@@ -113,11 +132,11 @@ float weigh(const Attention & at, int64_t token, int64_t head, const Scratch & s
     const int64_t size    = at.k->ne[0];
     const int64_t k_head  = head / (at.heads() / at.k->ne[2]);
     const float * query   = row<float>(at.q, token, head);
-    const auto *  mask    = row<_Float16>(at.mask, token, 0);
+    const auto *  mask    = row<Half>(at.mask, token, 0);
     float         highest = -std::numeric_limits<float>::infinity();
     for (int64_t i = 0; i < count; i++) {
         const int32_t cell = scratch.cells[i];
-        const auto *  key  = row<_Float16>(at.k, cell, k_head);
+        const auto *  key  = row<Half>(at.k, cell, k_head);
         Floats        sums = {};
         for (int64_t j = 0; j < size; j += LANES) {
             sums += load<Floats>(query + j) * load_halves(key + j);
@@ -130,16 +149,38 @@ float weigh(const Attention & at, int64_t token, int64_t head, const Scratch & s
     return static_cast<float>(ggml_vec_soft_max_f32(length, scratch.scores, scratch.scores, highest));
 }
 
-// The values of the cells, each by its weight.
-void gather(const Attention & at, int64_t head, const Scratch & scratch, int64_t count, float total, float * out) {
-    const int64_t v_head = head / (at.heads() / at.v->ne[2]);
-    for (int64_t j = 0; j < at.v->ne[0]; j += LANES) {
-        Floats sums = {};
-        for (int64_t i = 0; i < count; i++) {
-            sums += scratch.scores[i] * load_halves(row<_Float16>(at.v, scratch.cells[i], v_head) + j);
+// So many lanes of the values from `from` on, each cell's by its weight.
+template <int PARTS>
+void gather_part(const Attention & at, int64_t v_head, const Scratch & scratch, int64_t count, float scale,
+                 int64_t from, float * out) {
+    Floats sums[PARTS] = {};
+    for (int64_t i = 0; i < count; i++) {
+        const auto * value  = row<Half>(at.v, scratch.cells[i], v_head) + from;
+        const float  weight = scratch.scores[i];
+        for (int part = 0; part < PARTS; part++) {
+            sums[part] += weight * load_halves(value + part * LANES);
         }
-        sums *= total > 0 ? 1 / total : 0;
-        std::memcpy(out + j, &sums, sizeof sums);
+    }
+    for (Floats & sum : sums) {
+        sum *= scale;
+    }
+    std::memcpy(out + from, sums, sizeof sums);
+}
+
+// The values of the cells, each by its weight out of `total`. As many lanes at once as stay in registers.
+void gather(const Attention & at, int64_t head, const Scratch & scratch, int64_t count, float total, float * out) {
+    const int64_t size   = at.v->ne[0];
+    const int64_t v_head = head / (at.heads() / at.v->ne[2]);
+    const float   scale  = total > 0 ? 1 / total : 0;
+    int64_t       from   = 0;
+    for (; from + 8 * LANES <= size; from += 8 * LANES) {
+        gather_part<8>(at, v_head, scratch, count, scale, from, out);
+    }
+    for (; from + 4 * LANES <= size; from += 4 * LANES) {
+        gather_part<4>(at, v_head, scratch, count, scale, from, out);
+    }
+    for (; from < size; from += LANES) {
+        gather_part<1>(at, v_head, scratch, count, scale, from, out);
     }
 }
 
