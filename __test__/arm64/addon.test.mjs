@@ -47,7 +47,10 @@ describe('on a Cortex-A76', () => {
 
   test('greedy answers are those of this machine', (t) => {
     for (const { prompt, text } of there.answers) t.diagnostic(`${prompt} → ${text}`)
-    const said = ({ answers }) => answers.map(({ narrowest, ...answer }) => answer)
+    // How many tokens are guessed depends on time.
+    const counted = ({ draftTokens, acceptedTokens, ...usage }) => usage
+    const said = ({ answers }) =>
+      answers.map(({ narrowest, ...answer }) => ({ ...answer, usage: counted(answer.usage) }))
     assert.deepEqual(said(there), said(here))
   })
 
