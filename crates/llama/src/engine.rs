@@ -336,8 +336,7 @@ impl LlamaEngine {
         let threads_batch = self.options.threads_batch;
         let context = self.context()?;
         context.set_threads(single, if prompts { threads_batch } else { several });
-        let governor = if size == 1 { &self.single } else { &self.several };
-        if prompts || !governor.is_needed() {
+        if prompts || !self.governor(size).is_needed() {
             return self.context()?.decode(tokens);
         }
         let (began, cpu) = (Instant::now(), processor_time());
@@ -345,10 +344,14 @@ impl LlamaEngine {
         if matches!(computed, Ok(Computed::Done)) {
             let step =
                 Step { tokens: size, wall: began.elapsed(), cpu: processor_time().saturating_sub(cpu) };
-            let governor = if size == 1 { &mut self.single } else { &mut self.several };
-            governor.note(step);
+            self.governor(size).note(step);
         }
         computed
+    }
+
+    /// What decides on the threads of steps of so many tokens.
+    fn governor(&mut self, tokens: usize) -> &mut Governor {
+        if tokens == 1 { &mut self.single } else { &mut self.several }
     }
 
     fn embedder(&self, pooling: Pooling) -> Result<Embedder, Error> {

@@ -3,7 +3,7 @@
 use rkllmjs_core::scripted::ScriptedEngine;
 use rkllmjs_core::{Adapters, Limits, Request};
 
-use crate::rig::{Rig, counting, request, short};
+use crate::rig::{Rig, cached, request, short};
 
 const MEMORY: u64 = 1 << 20;
 
@@ -15,14 +15,6 @@ fn cramped() -> Limits {
 /// A talk of 60 tokens about a subject, answered with 10.
 fn talk(subject: u32) -> Request {
     short(subject * 1000 + 1, 60, 10)
-}
-
-fn cached(rig: &Rig, request: Request) -> u64 {
-    let first = request.prompt.last().map_or(0, |last| last + 1);
-    let answer = rig.submit(request);
-    let outcome = answer.outcome();
-    assert_eq!((outcome.error, answer.text()), (None, counting(first, 10)));
-    outcome.usage.cached_tokens
 }
 
 #[test]

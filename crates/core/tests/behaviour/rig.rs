@@ -302,6 +302,15 @@ pub(crate) fn short(first: u32, length: u32, max_tokens: u32) -> Request {
     Request { max_tokens: Some(max_tokens), ..request(first, length) }
 }
 
+/// How many tokens of a prompt were cached for an answer that is ten numbers long and right.
+pub(crate) fn cached(rig: &Rig, request: Request) -> u64 {
+    let first = request.prompt.last().map_or(0, |last| last + 1);
+    let answer = rig.submit(request);
+    let outcome = answer.outcome();
+    assert_eq!((outcome.error, answer.text()), (None, counting(first, 10)));
+    outcome.usage.cached_tokens
+}
+
 /// What a scripted engine says: `count` numbers from `first`.
 pub(crate) fn counting(first: u32, count: u32) -> String {
     (first..first + count).map(|number| format!("{number} ")).collect()

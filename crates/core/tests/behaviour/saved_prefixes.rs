@@ -6,7 +6,7 @@ use std::time::Duration;
 use rkllmjs_core::scripted::{Gate, ScriptedEngine};
 use rkllmjs_core::{Error, ErrorCode, Limits, PrefixCache, Request, SavedPrefix};
 
-use crate::rig::{Rig, counting, short};
+use crate::rig::{Rig, cached, counting, short};
 
 /// Only a broken model takes this long for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,14 +40,6 @@ fn save(rig: &Rig, tenant: Option<&'static str>, prompt: Option<Vec<u32>>) -> Re
 
 fn load(rig: &Rig, saved: SavedPrefix) -> Result<(), Error> {
     with(rig, move |cache| cache.load(saved))
-}
-
-fn cached(rig: &Rig, request: Request) -> u64 {
-    let first = request.prompt.last().map_or(0, |last| last + 1);
-    let answer = rig.submit(request);
-    let outcome = answer.outcome();
-    assert_eq!((outcome.error, answer.text()), (None, counting(first, 10)));
-    outcome.usage.cached_tokens
 }
 
 #[test]
