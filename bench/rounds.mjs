@@ -1,7 +1,12 @@
 import { spawn } from 'node:child_process'
 
+import { setTimeout as delay } from 'node:timers/promises'
+
 import { memoryOf } from './measure/memory.mjs'
 import { promptsOf } from './measure/prompts.mjs'
+
+/** llama.cpp's threads look for work for about 370 ms after their last step, and would take it from who comes next. */
+const QUIET_MS = 500
 
 /**
  * Runs a scenario: every contender keeps its model loaded and they answer in turns, in an order that moves by one
@@ -30,6 +35,7 @@ export async function runScenario(scenario, contenders, { model, threads, rounds
         const row = rows[(round + turn) % rows.length]
         if (row.error !== undefined) continue
         onRound?.(round, row.name)
+        await delay(QUIET_MS)
         try {
           const result = await row.session.run(request)
           if (round > 0) row.rounds.push(result)
@@ -38,7 +44,7 @@ export async function runScenario(scenario, contenders, { model, threads, rounds
         }
       }
     }
-    for (const row of rows) if (row.error === undefined) row.memory = memoryOf(row.session.pid)
+    for (const row of rows) if (row.session?.pid !== undefined && row.error === undefined) row.memory = memoryOf(row.session.pid)
   } finally {
     for (const neighbour of neighbours) neighbour.kill('SIGKILL')
     for (const row of rows) await row.session?.close()

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::delivery::Delivery;
 use crate::{Error, ErrorCode, PrefixCache, Request};
@@ -29,6 +29,8 @@ struct State {
     calls: VecDeque<Call>,
     /// Answers between their call and their end.
     in_flight: usize,
+    /// Those of them whose request is still being prepared.
+    coming: usize,
     poked: bool,
     closed: Option<Error>,
 }
@@ -51,6 +53,7 @@ impl fmt::Debug for Inbox {
 pub(crate) struct Ticket {
     inbox: Arc<Inbox>,
     places: usize,
+    has_arrived: bool,
 }
 
 impl Ticket {
@@ -66,6 +69,10 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let mut state = self.inbox.state();
         state.in_flight = state.in_flight.saturating_sub(self.places);
+        if !self.has_arrived {
+            state.coming = state.coming.saturating_sub(self.places);
+            self.inbox.changed.notify_all();
+        }
     }
 }
 
@@ -88,15 +95,18 @@ impl Inbox {
             return Err(Error::new(ErrorCode::Overloaded, message));
         }
         state.in_flight += choices;
-        Ok(Ticket { inbox: Arc::clone(self), places: choices })
+        state.coming += choices;
+        Ok(Ticket { inbox: Arc::clone(self), places: choices, has_arrived: false })
     }
 
     /// Hands a request over, or back if the model is closed.
-    pub(crate) fn send(&self, arrival: Arrival) -> Result<(), Box<Arrival>> {
+    pub(crate) fn send(&self, mut arrival: Arrival) -> Result<(), Box<Arrival>> {
         let mut state = self.state();
         if state.closed.is_some() {
             return Err(Box::new(arrival));
         }
+        state.coming = state.coming.saturating_sub(arrival.ticket.places);
+        arrival.ticket.has_arrived = true;
         state.arrivals.push_back(arrival);
         drop(state);
         self.changed.notify_all();
@@ -154,6 +164,29 @@ impl Inbox {
         self.state().in_flight
     }
 
+    /// Lets requests that were made together arrive together: after the first, sleeps until none has come for
+    /// `lull` and none is being prepared, or until `most` has passed.
+    pub(crate) fn gather(&self, lull: Duration, most: Duration) {
+        let mut state = self.state();
+        if state.arrivals.is_empty() {
+            return;
+        }
+        let began = Instant::now();
+        while let Some(left) = most.checked_sub(began.elapsed()) {
+            let (coming, arrived) = (state.coming, state.arrivals.len());
+            let pause = if coming > 0 { left } else { left.min(lull) };
+            let nothing_new = |s: &mut State| s.coming == coming && s.arrivals.len() == arrived && !s.poked && s.closed.is_none();
+            let (now, waited) = self
+                .changed
+                .wait_timeout_while(state, pause, nothing_new)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = now;
+            if waited.timed_out() || state.poked || state.closed.is_some() {
+                return;
+            }
+        }
+    }
+
     /// Sleeps until something arrives, changes or `most` has passed.
     pub(crate) fn wait(&self, most: Option<Duration>) {
         let state = self.state();
@@ -163,5 +196,57 @@ impl Inbox {
             Some(most) => drop(self.changed.wait_timeout_while(state, most, idle)),
             None => drop(self.changed.wait_while(state, idle)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::{Arrival, Inbox, Ticket};
+    use crate::delivery::Delivery;
+    use crate::worker::closed;
+    use crate::{GenerateOptions, OptionSupport};
+
+    const NEVER: Duration = Duration::from_secs(60);
+    const SOON: Duration = Duration::from_millis(1);
+
+    fn send(inbox: &Inbox, ticket: Ticket) {
+        let options = GenerateOptions { seed: Some(7.0), ..GenerateOptions::default() };
+        let request = options.build(&OptionSupport::default(), u32::MAX, 0).expect("the defaults");
+        let delivery = Arc::new(Delivery::new(1, Box::new(|| {})));
+        let arrival = Arrival { id: 0, request, delivery, ticket, called_at: Instant::now() };
+        inbox.send(arrival).expect("open");
+    }
+
+    #[test]
+    fn requests_that_are_being_prepared_are_waited_for_once_one_has_come() {
+        let inbox = Arc::new(Inbox::default());
+        inbox.gather(NEVER, NEVER);
+        let [first, second, given_up] = [(); 3].map(|()| inbox.reserve(1, 9).expect("a place"));
+        send(&inbox, first);
+        let gathering = Arc::clone(&inbox);
+        let gathered = thread::spawn(move || {
+            gathering.gather(SOON, NEVER);
+            gathering.arrivals().len()
+        });
+        thread::sleep(Duration::from_millis(30));
+        send(&inbox, second);
+        drop(given_up);
+        assert_eq!(gathered.join().expect("no panic"), 2);
+    }
+
+    #[test]
+    fn gathering_ends_at_its_limit_and_when_the_model_closes() {
+        let inbox = Arc::new(Inbox::default());
+        let [first, _coming] = [(); 2].map(|()| inbox.reserve(1, 9).expect("a place"));
+        send(&inbox, first);
+        inbox.gather(SOON, SOON);
+        let gathering = Arc::clone(&inbox);
+        let gathered = thread::spawn(move || gathering.gather(SOON, NEVER));
+        inbox.close(closed());
+        gathered.join().expect("no panic");
     }
 }

@@ -28,6 +28,12 @@ pub(crate) struct Worker {
 /// once.
 const NEWS_EVERY: Duration = Duration::from_millis(16);
 
+/// Requests made in one turn of a program's loop come within microseconds of each other. Where nothing runs, so much is
+/// waited for the next: a first step without it would make it wait for a whole one.
+const LULL: Duration = Duration::from_micros(250);
+/// Longest wait for requests whose prompts are still being prepared.
+const GATHER_MOST: Duration = Duration::from_millis(2);
+
 /// Keeps what a step brings until the step is over.
 #[derive(Default)]
 struct Events(Vec<Event>);
@@ -110,6 +116,9 @@ impl Worker {
     }
 
     fn turn(&mut self) {
+        if self.scheduler.is_idle() {
+            self.control.inbox.gather(LULL, GATHER_MOST);
+        }
         for arrival in self.control.inbox.arrivals() {
             self.requests += 1;
             self.scheduler.take(arrival);
