@@ -9,13 +9,14 @@ struct Llama {
     cache: String,
 }
 
-/// Options of llama.cpp's build and what they tell the compiler, as far as floating point goes.
-const PROCESSOR: [(&str, &[&str]); 5] = [
+/// Options of llama.cpp's build and what they tell the compiler, as far as arithmetic goes.
+const PROCESSOR: [(&str, &[&str]); 6] = [
     ("GGML_NATIVE", &["-march=native"]),
     ("GGML_AVX2", &["-mavx2"]),
     ("GGML_FMA", &["-mfma"]),
     ("GGML_F16C", &["-mf16c"]),
     ("GGML_AVX512", &["-mavx512f", "-mavx512cd", "-mavx512vl", "-mavx512dq", "-mavx512bw"]),
+    ("GGML_AVX512_VNNI", &["-mavx512vnni"]),
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -28,13 +29,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         build.include(source.join(folder));
     }
     build.cpp_link_stdlib(None).compile("rkllmjs_llama_shim");
-    compile_attention(&llama);
+    compile_operations(&llama);
     Ok(())
 }
 
-fn compile_attention(llama: &Llama) {
+fn compile_operations(llama: &Llama) {
     let mut build = cc::Build::new();
-    build.cpp(true).std("c++17").opt_level(3).file("cpp/attention.cpp").warnings(false);
+    build.cpp(true).std("c++17").opt_level(3).warnings(false);
+    build.files(["cpp/attention.cpp", "cpp/operations.cpp", "cpp/product.cpp"]);
     for folder in ["ggml/include", "ggml/src", "ggml/src/ggml-cpu"] {
         build.include(llama.source.join(folder));
     }
@@ -46,7 +48,7 @@ fn compile_attention(llama: &Llama) {
     if let Some(arch) = llama.option("GGML_CPU_ARM_ARCH").filter(|arch| !arch.is_empty()) {
         build.flag(format!("-march={arch}"));
     }
-    build.cpp_link_stdlib(None).compile("rkllmjs_llama_attention");
+    build.cpp_link_stdlib(None).compile("rkllmjs_llama_operations");
 }
 
 impl Llama {

@@ -1,7 +1,8 @@
 // Attention of steps of few tokens over a cache that many sequences share. ggml's own looks at every cell of the
 // cache for every head, though most belong to other sequences: at 16 sequences it spends more on those than on all
-// else. This one notes the cells of a token once and then walks only those. ggml asks what is registered here
-// before it computes an operation itself, as it does for AMX.
+// else. This one notes the cells of a token once and then walks only those.
+#include "operations.h"
+
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -212,24 +213,9 @@ class SparseAttention : public ggml::cpu::tensor_traits {
     }
 };
 
-class Registration : public ggml::cpu::extra_buffer_type {
-  public:
-    // No tensor lives in a buffer of this type.
-    bool supports_op(ggml_backend_dev_t, const ggml_tensor *) override { return false; }
-
-    ggml::cpu::tensor_traits * get_tensor_traits(const ggml_tensor * op) override {
-        return is_ours(op) ? &attention_ : nullptr;
-    }
-
-  private:
-    SparseAttention attention_;
-};
-
 }  // namespace
 
-// Once, before anything is computed, and after the types of buffers for weights were asked for: this is none.
-extern "C" void rkllmjs_llama_register_attention(void) {
-    static ggml_backend_buffer_type type{};
-    type.context = new Registration();
-    ggml_backend_cpu_get_extra_buffer_types().push_back(&type);
+ggml::cpu::tensor_traits * attention_for(const ggml_tensor * op) {
+    static SparseAttention attention;
+    return is_ours(op) ? &attention : nullptr;
 }

@@ -6,7 +6,7 @@ use llama_cpp_2::{LlamaBackendDevice, LlamaBackendDeviceType};
 use llama_cpp_sys_2 as sys;
 use rkllmjs_core::{Error, ErrorCode};
 
-use crate::{ffi, log};
+use crate::{log, operations};
 
 /// llama.cpp's process-wide state: made once, never freed, because engines may outlive any owner.
 pub(crate) fn backend() -> Result<&'static LlamaBackend, Error> {
@@ -15,8 +15,8 @@ pub(crate) fn backend() -> Result<&'static LlamaBackend, Error> {
         log::install();
         let backend = LlamaBackend::init().map_err(|e| e.to_string())?;
         make_statics();
-        // SAFETY: once, and before anything is computed: whatever computes asks for the backend first.
-        unsafe { ffi::rkllmjs_llama_register_attention() };
+        // Whatever computes asks for the backend first.
+        operations::register();
         Ok(backend)
     });
     made.as_ref().map_err(|e| Error::new(ErrorCode::EngineFailed, format!("llama.cpp does not start: {e}")))

@@ -17,6 +17,7 @@ mod holders;
 mod log;
 mod logprobs;
 mod model;
+mod operations;
 mod pair;
 mod quantize;
 mod random;
