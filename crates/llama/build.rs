@@ -41,9 +41,13 @@ fn compile_operations(llama: &Llama) {
         build.include(llama.source.join(folder));
     }
     for (option, flags) in PROCESSOR {
-        if llama.option(option).is_some_and(|value| matches!(value, "ON" | "true" | "1")) {
+        if llama.is_on(option) {
             build.flags(flags);
         }
+    }
+    println!("cargo:rustc-check-cfg=cfg(own_products)");
+    if llama.is_on("GGML_AVX512_VNNI") {
+        println!("cargo:rustc-cfg=own_products");
     }
     if let Some(arch) = llama.option("GGML_CPU_ARM_ARCH").filter(|arch| !arch.is_empty()) {
         build.flag(format!("-march={arch}"));
@@ -63,6 +67,11 @@ impl Llama {
         let home = llama.option("CMAKE_HOME_DIRECTORY");
         llama.source = home.ok_or("the CMake cache of llama.cpp names no source folder")?.into();
         Ok(llama)
+    }
+
+    /// Whether a switch in the cache is on.
+    fn is_on(&self, name: &str) -> bool {
+        self.option(name).is_some_and(|value| matches!(value, "ON" | "true" | "1"))
     }
 
     /// The value of a variable in the cache, whatever its type.

@@ -175,7 +175,9 @@ impl Inbox {
         while let Some(left) = most.checked_sub(began.elapsed()) {
             let (coming, arrived) = (state.coming, state.arrivals.len());
             let pause = if coming > 0 { left } else { left.min(lull) };
-            let nothing_new = |s: &mut State| s.coming == coming && s.arrivals.len() == arrived && !s.poked && s.closed.is_none();
+            let nothing_new = |s: &mut State| {
+                s.coming == coming && s.arrivals.len() == arrived && !s.poked && s.closed.is_none()
+            };
             let (now, waited) = self
                 .changed
                 .wait_timeout_while(state, pause, nothing_new)
