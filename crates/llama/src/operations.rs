@@ -27,6 +27,7 @@ mod tests {
     }
 
     /// Weights in q8_0, `rows` of `width` values, times as many tokens as `tokens` holds, by ggml on `threads`.
+    #[expect(clippy::multiple_unsafe_ops_per_block, reason = "the calls live off one context")]
     fn product(width: usize, rows: usize, weights: &[f32], tokens: &[f32], threads: i32) -> Vec<f32> {
         let count = tokens.len() / width;
         let [w, r, n] = [width, rows, count].map(|size| i64::try_from(size).expect("small"));
