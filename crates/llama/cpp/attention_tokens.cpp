@@ -22,10 +22,10 @@ float sum_of(Floats values) {
 // Cells that are passed over at once where a token sees none of them: kept beginnings lie in long runs.
 constexpr int64_t RUN = 64;
 
-bool sees_any(const uint16_t * mask, int64_t count) {
+bool sees_any(const uint16_t * run) {
     uint16_t differs = 0;
-    for (int64_t i = 0; i < count; i++) {
-        differs |= mask[i] ^ HIDDEN;
+    for (int64_t i = 0; i < RUN; i++) {
+        differs |= run[i] ^ HIDDEN;
     }
     return differs != 0;
 }
@@ -36,7 +36,10 @@ int64_t visible_cells(const Step & step, int64_t token, int32_t * cells) {
     int64_t      count = 0;
     for (int64_t from = 0; from < step.cells(); from += RUN) {
         const int64_t end = std::min(from + RUN, step.cells());
-        for (int64_t cell = sees_any(mask + from, end - from) ? from : end; cell < end; cell++) {
+        if (end - from == RUN && !sees_any(mask + from)) {
+            continue;
+        }
+        for (int64_t cell = from; cell < end; cell++) {
             cells[count] = static_cast<int32_t>(cell);
             count += mask[cell] != HIDDEN ? 1 : 0;
         }
