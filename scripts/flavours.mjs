@@ -81,6 +81,7 @@ export function environment(flavour, platform = hostPlatform()) {
     // The HTTP client that llama.cpp carries would link libssl wherever its headers are installed.
     CMAKE_DISABLE_FIND_PACKAGE_OpenSSL: 'ON',
     LLAMA_LIB_PROFILE: 'Release',
+    CMAKE_PROJECT_INCLUDE: inRepository('scripts/build/llama.cmake'),
   }
   return platform.isHost ? variables : crossEnvironment(variables, platform, requiredCrossRust(triple))
 }
@@ -100,10 +101,7 @@ function x64Switches(flavour) {
 }
 
 function armSwitches(flavour) {
-  return {
-    CMAKE_PROJECT_INCLUDE: inRepository('scripts/build/arm-architecture.cmake'),
-    RKLLMJS_ARM_ARCHITECTURE: ARM64[flavour],
-  }
+  return { RKLLMJS_ARM_ARCHITECTURE: ARM64[flavour] }
 }
 
 function requiredCompiler({ isHost, tools }) {
