@@ -181,6 +181,11 @@ export interface NativeGenerateOptions {
   /** Added to the logits of those tokens; -Infinity bans one. */
   logitBiasValues?: Array<number>
   grammar?: string
+  /** As JSON. */
+  jsonSchema?: string
+  /** The schema that the format asks for, as JSON. */
+  responseFormat?: string
+  regex?: string
   /** In camelCase. */
   samplers?: Array<string>
   /** Adapters to run under, as many as `loraScales`. */

@@ -72,6 +72,8 @@ const GENERATE_OTHERS = {
   logprobs: allBut('boolean'),
   cachePrompt: allBut('boolean'),
   grammar: [...allBut('string'), '', 'root ::= (', 'no root', '\0'],
+  jsonSchema: [...allBut('object', 'boolean', 'function'), false, { type: 'text' }, { items: 5 }, { enum: [] }],
+  regex: [...allBut('string'), '', '(', '(?=a)', '(a{1000}){1000}', 'x'.repeat(16_385)],
   tenant: allBut('string'),
   stop: [...allBut('string'), '', [''], ['ok', ''], ['x', 1], Array(65).fill('x'), 'x'.repeat(4097)],
   stopTokens: [...allBut(), ['5'], [-1], [1.5], [NaN], [1024], [2 ** 32], Uint32Array.of(1024)],
@@ -100,7 +102,7 @@ const GENERATE_OTHERS = {
 
 /** What this version does not do. */
 const GENERATE_UNSUPPORTED = {
-  jsonSchema: [{}, { type: 'object' }],
+  jsonSchema: [{ not: {} }, { uniqueItems: true }, { $ref: 'other.json' }],
 }
 
 const named = (name) => ({ type: 'function', function: { name } })
@@ -141,11 +143,11 @@ const CHAT_OTHERS = {
   toolChoice: [...allBut(), 'maybe', 'required', { type: 'function', function: {} }, named('lost')],
   parallelToolCalls: allBut('boolean'),
   reasoning: [...allBut(), 'on'],
-  responseFormat: allBut('object', 'array', 'function'),
+  responseFormat: [...allBut(), {}, { type: 'xml' }, { type: 'json_schema' }, { type: 'json_schema', jsonSchema: { schema: 5 } }],
 }
 
 const CHAT_UNSUPPORTED = {
-  responseFormat: [{ type: 'json_object' }, { type: 'json_schema' }],
+  responseFormat: [{ type: 'json_schema', jsonSchema: { schema: { not: {} } } }],
 }
 
 const show = (value) => {

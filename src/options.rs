@@ -112,6 +112,11 @@ pub struct NativeGenerateOptions {
     /// Added to the logits of those tokens; -Infinity bans one.
     pub logit_bias_values: Option<Vec<f64>>,
     pub grammar: Option<String>,
+    /// As JSON.
+    pub json_schema: Option<String>,
+    /// The schema that the format asks for, as JSON.
+    pub response_format: Option<String>,
+    pub regex: Option<String>,
     /// In camelCase.
     pub samplers: Option<Vec<String>>,
     /// Adapters to run under, as many as `loraScales`.
@@ -160,6 +165,9 @@ impl From<NativeGenerateOptions> for GenerateOptions {
             stop_tokens: o.stop_tokens,
             ignore_eos: o.ignore_eos,
             grammar: o.grammar,
+            json_schema: o.json_schema,
+            response_format: o.response_format,
+            regex: o.regex,
             logprobs: o.logprobs,
             top_logprobs: o.top_logprobs,
             n: o.n,

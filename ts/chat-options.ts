@@ -1,4 +1,5 @@
 import type { GenerateOptions } from './generate-options.js'
+import type { ResponseFormat } from './response-format.js'
 import type { ToolChoice, ToolDefinition } from './tool.js'
 
 /** How a conversation becomes a prompt. */
@@ -47,9 +48,9 @@ export interface ChatTemplateOptions {
 /** How the next message of a conversation is made. */
 export interface ChatOptions extends GenerateOptions, ChatTemplateOptions {
   /**
-   * What the answer must look like: free text, in this version. A `grammar` can narrow it.
+   * What the answer must look like: free text, any JSON object, or JSON that fits a schema.
    *
    * @defaultValue `{ type: 'text' }`
    */
-  readonly responseFormat?: { readonly type: 'text' } | undefined
+  readonly responseFormat?: ResponseFormat | undefined
 }

@@ -70,6 +70,7 @@ export type {
   ToolCallDeltaPart,
   ToolCallPart,
 } from './parts.js'
+export type { JsonSchema, JsonSchemaFormat, ResponseFormat } from './response-format.js'
 export type { ToolChoice, ToolDefinition } from './tool.js'
 export type {
   AnswerMessage,

@@ -376,7 +376,7 @@ export abstract class Model implements AsyncDisposable {
 
   /** A request that may start. @internal */
   protected request(
-    options: GenerateOptions,
+    options: GenerateOptions & Pick<ChatOptions, 'responseFormat'>,
     call: (nativeOptions: NativeGenerateOptions) => NativeGeneration | NativeError,
   ): RunRequest {
     const nativeOptions = toNativeGenerateOptions(options, this.#loras, this.#controlVectors)

@@ -137,6 +137,11 @@ export interface NativeGenerateOptions {
   logitBiasTokens?: number[]
   logitBiasValues?: number[]
   grammar?: string
+  /** As JSON. */
+  jsonSchema?: string
+  /** The schema that the format asks for, as JSON. */
+  responseFormat?: string
+  regex?: string
   samplers?: string[]
   /** As many as `loraScales`. */
   loraNames?: string[]

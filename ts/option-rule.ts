@@ -31,6 +31,12 @@ export const string: OptionRule = { expected: 'a string', accepts: isString }
 export const callback: OptionRule = { expected: 'a function', accepts: (value) => typeof value === 'function' }
 export const record: OptionRule = { expected: 'an object', accepts: isRecord }
 
+/** Its keywords are checked by the addon. */
+export const schema: OptionRule = {
+  expected: 'a JSON Schema: an object or a boolean',
+  accepts: (value) => typeof value === 'boolean' || isRecord(value),
+}
+
 export const path: OptionRule = {
   expected: 'a path or a file: URL',
   accepts: (value) => isString(value) || value instanceof URL,

@@ -49,6 +49,7 @@ export const PLAIN_GENERATE_OPTIONS = {
   seed: rule.number,
   ignoreEos: rule.boolean,
   grammar: rule.string,
+  regex: rule.string,
   logprobs: rule.boolean,
   topLogprobs: rule.number,
   n: rule.number,
@@ -70,7 +71,7 @@ export const GENERATE_OPTIONS = {
   signal: rule.signal,
   onToken: rule.callback,
   speculative: rule.speculative,
-  jsonSchema: rule.unsupported,
+  jsonSchema: rule.schema,
   controlVectors: rule.controlVectors,
 } as const satisfies RulesOf<GenerateOptions> & OptionTable
 
@@ -86,7 +87,7 @@ export const CHAT_TEMPLATE_OPTIONS = {
 export const CHAT_OPTIONS = {
   ...GENERATE_OPTIONS,
   ...CHAT_TEMPLATE_OPTIONS,
-  responseFormat: rule.only(['text'], 'type'),
+  responseFormat: rule.record,
   suffix: rule.unsupported,
 } as const satisfies RulesOf<ChatOptions> & OptionTable
 

@@ -4,7 +4,7 @@ import { inRepository } from '../repository.mjs'
 
 const INTRODUCTION = `# Options
 
-Written by \`npm run docs\` from the code; change it there. What the options are for is told in [generating](generating.md), [chat](chat.md), [loading](loading.md), [embeddings](embeddings.md), [ranking](reranking.md), [LoRA](lora.md) and [boards](rk3588.md).
+Written by \`npm run docs\` from the code; change it there. What the options are for is told in [generating](generating.md), [structured output](structured-output.md), [chat](chat.md), [loading](loading.md), [embeddings](embeddings.md), [ranking](reranking.md), [LoRA](lora.md) and [boards](rk3588.md).
 
 A value outside its range, a wrong type or an unknown name is refused with \`invalid-request\`, which names the option. An option that this version cannot honour is refused with \`unsupported\`. \`undefined\` counts as absent.
 
@@ -53,6 +53,8 @@ const TABLES = [
 const ALIASES = [
   { file: 'ts/generate-options.ts', name: 'LogitBias' },
   { file: 'ts/generate-options.ts', name: 'LoraSelection' },
+  { file: 'ts/response-format.ts', name: 'JsonSchema' },
+  { file: 'ts/response-format.ts', name: 'ResponseFormat' },
   { file: 'ts/sampler-name.ts', name: 'SamplerName' },
   { file: 'ts/token-callback.ts', name: 'OnToken' },
   { file: 'ts/load-options.ts', name: 'KvCacheType' },

@@ -1,4 +1,4 @@
-use rkllmjs_core::{Error, ErrorCode};
+use rkllmjs_core::{Error, ErrorCode, Thoughts};
 use serde_json::{Value, json};
 
 /// How the answer to a prompt is written: what is needed to read it.
@@ -10,10 +10,23 @@ pub struct AnswerFormat {
     pub(crate) without_calls: Option<String>,
     /// What keeps calls to the parameters of their tools.
     pub grammar: Option<ToolGrammar>,
+    /// What comes before the answer itself.
+    pub thinking: Thinking,
     /// Texts that end the answer.
     pub stops: Vec<String>,
     /// Control tokens, by their spelling, that are part of the text to read.
     pub preserved: Vec<String>,
+}
+
+/// The thoughts of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Thinking {
+    /// There are none, or the prompt has ended them.
+    None,
+    /// They may come first.
+    First(Thoughts),
+    /// They may come first, in marks that do not follow from the template.
+    Unknown,
 }
 
 /// A grammar for calls.
@@ -34,9 +47,31 @@ impl AnswerFormat {
             parser: parser(rendered),
             without_calls: None,
             grammar: grammar(rendered)?,
+            thinking: thinking(rendered),
             stops: strings(rendered, "stops"),
             preserved: strings(rendered, "preserved"),
         })
+    }
+}
+
+/// How thoughts are written, and whether the prompt has begun them.
+fn thinking(rendered: &Value) -> Thinking {
+    if rendered.get("thinks") != Some(&Value::Bool(true)) {
+        return Thinking::None;
+    }
+    let closes: Vec<String> =
+        strings(rendered, "thinking_ends").into_iter().filter(|mark| !mark.is_empty()).collect();
+    if closes.is_empty() {
+        return Thinking::Unknown;
+    }
+    let opens = text(rendered, "thinking_start");
+    let prompt = text(rendered, "generation_prompt");
+    let opened = Some(&opens).filter(|mark| !mark.is_empty()).and_then(|mark| prompt.rfind(mark.as_str()));
+    let closed = closes.iter().filter_map(|mark| prompt.rfind(mark.as_str())).max();
+    match (opened, closed) {
+        (opened, Some(_)) if opened <= closed => Thinking::None,
+        (Some(_), _) => Thinking::First(Thoughts { opens: String::new(), closes }),
+        _ => Thinking::First(Thoughts { opens, closes }),
     }
 }
 
@@ -99,4 +134,32 @@ fn text(object: &Value, name: &str) -> String {
 fn strings(object: &Value, name: &str) -> Vec<String> {
     let items = object.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rkllmjs_core::Thoughts;
+    use serde_json::json;
+
+    use super::{Thinking, thinking};
+
+    #[test]
+    fn thoughts_come_first_unless_the_prompt_has_ended_them() {
+        let with = |prompt: &str| {
+            thinking(&json!({
+                "thinks": true,
+                "thinking_start": "<think>",
+                "thinking_ends": ["</think>"],
+                "generation_prompt": prompt,
+            }))
+        };
+        let first = |opens: &str| {
+            Thinking::First(Thoughts { opens: opens.to_owned(), closes: vec!["</think>".to_owned()] })
+        };
+        assert_eq!(with("<|im_start|>assistant\n"), first("<think>"));
+        assert_eq!(with("<|im_start|>assistant\n<think>\n"), first(""));
+        assert_eq!(with("<|im_start|>assistant\n<think>\n\n</think>\n\n"), Thinking::None);
+        assert_eq!(thinking(&json!({ "thinks": false, "thinking_ends": ["</think>"] })), Thinking::None);
+        assert_eq!(thinking(&json!({ "thinks": true, "thinking_ends": [] })), Thinking::Unknown);
+    }
 }

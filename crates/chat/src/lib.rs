@@ -18,7 +18,7 @@ mod text_template;
 mod tools;
 
 pub use answer::{AnswerMessage, AnswerReader, Delta, Ending, ToolCall};
-pub use format::{AnswerFormat, ToolGrammar};
+pub use format::{AnswerFormat, Thinking, ToolGrammar};
 pub use messages::Messages;
 pub use render_options::{Reasoning, RenderOptions};
 pub use template::{ChatTemplate, Prompt};

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod constraint;
 mod delivery;
 mod engine;
 mod error;
@@ -45,6 +46,7 @@ pub mod contract;
 pub mod scripted;
 
 pub use clock::{Clock, SystemClock};
+pub use constraint::{Constraint, Thoughts};
 pub use delivery::{Outcome, UNDELIVERED_PARTS_MAX};
 pub use engine::{
     AbortSwitch, Batch, Engine, Limits, Opening, Proposal, Run, Sampled, SequenceId, Sink, StepOutcome,

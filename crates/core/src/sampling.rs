@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{SAMPLER_NAMES, Token};
+use crate::{Constraint, SAMPLER_NAMES, Thoughts, Token};
 
 /// A step of the sampler chain, named as the option that drives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -79,6 +79,10 @@ pub struct Sampling {
     pub grammar_triggers: Vec<String>,
     /// The end of the prompt, where the grammar begins with it.
     pub grammar_prefix: Vec<Token>,
+    /// What the text must be besides. At most one of this and the grammar is there.
+    pub constraint: Option<Constraint>,
+    /// What the constraint leaves free before it binds.
+    pub thoughts: Option<Thoughts>,
     /// The order of the chain.
     pub order: Vec<SamplerKind>,
 }
@@ -112,6 +116,8 @@ impl Default for Sampling {
             grammar: None,
             grammar_triggers: Vec::new(),
             grammar_prefix: Vec::new(),
+            constraint: None,
+            thoughts: None,
             order: SAMPLER_NAMES.iter().map(|&(_, kind)| kind).collect(),
         }
     }

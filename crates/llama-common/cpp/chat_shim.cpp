@@ -184,6 +184,8 @@ int rkllmjs_chat_apply(const void * templates, const char * request, int what, c
         result["generation_prompt"] = params.generation_prompt;
         result["stops"]             = params.additional_stops;
         result["thinks"]            = params.supports_thinking;
+        result["thinking_start"]    = params.thinking_start_tag;
+        result["thinking_ends"]     = params.thinking_end_tags;
         result["knows_tools"]       = known.at("supports_tools") || known.at("supports_tool_calls");
         result["grammar"]           = params.grammar;
         result["grammar_lazy"]      = params.grammar_lazy;

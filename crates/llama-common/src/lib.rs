@@ -87,8 +87,8 @@ impl Templates {
     }
 
     /// Renders a request, `{messages, tools?, tool_choice?, …}`, to `{prompt, format, parser,
-    /// generation_prompt, stops, thinks, knows_tools, grammar, grammar_lazy, triggers, preserved}`, of which plain
-    /// answers have the prompt alone.
+    /// generation_prompt, stops, thinks, thinking_start, thinking_ends, knows_tools, grammar, grammar_lazy, triggers,
+    /// preserved}`, of which plain answers have the prompt alone.
     ///
     /// # Errors
     ///

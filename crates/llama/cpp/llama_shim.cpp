@@ -7,6 +7,7 @@
 #include <exception>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "llama-grammar.h"
 #include "llama-kv-cache.h"
@@ -50,6 +51,67 @@ const char * skip_blank(const char * text) {
     return text;
 }
 
+// How often llama.cpp looks at rules when it searches a grammar for left recursion: it does not remember where it
+// has been, so rules whose alternatives begin with the same rules multiply, and it recurses.
+class looks {
+public:
+    explicit looks(const llama_grammar_rules & rules) : rules(rules), counts(rules.size(), UNKNOWN) {}
+
+    // Throws beyond the bounds.
+    void check() {
+        for (size_t rule = 0; rule < rules.size(); rule++) {
+            of(rule, 0);
+        }
+    }
+
+private:
+    static constexpr double UNKNOWN   = -1;
+    static constexpr double LOOKS_MAX = 1e6;
+    static constexpr int    DEPTH_MAX = 4096;
+
+    const llama_grammar_rules & rules;
+    std::vector<double>         counts;
+
+    double of(size_t rule, int depth) {
+        // What is under way counts 0: it is left recursion, which llama.cpp then finds.
+        if (counts[rule] != UNKNOWN) {
+            return counts[rule];
+        }
+        if (depth > DEPTH_MAX) {
+            throw std::runtime_error("too many rules begin with one another");
+        }
+        counts[rule]    = 0;
+        double count    = 1;
+        bool   at_start = true;
+        for (const llama_grammar_element & element : rules[rule]) {
+            const bool is_end = element.type == LLAMA_GRETYPE_END || element.type == LLAMA_GRETYPE_ALT;
+            if (at_start && element.type == LLAMA_GRETYPE_RULE_REF) {
+                count += of(element.value, depth + 1);
+                at_start = may_be_empty(rules[element.value]);
+            } else {
+                at_start = is_end;
+            }
+        }
+        if (count > LOOKS_MAX) {
+            throw std::runtime_error("too many alternatives begin with the same rules");
+        }
+        return counts[rule] = count;
+    }
+
+    // Whether one of its alternatives has nothing in it.
+    static bool may_be_empty(const llama_grammar_rule & rule) {
+        bool at_start = true;
+        for (const llama_grammar_element & element : rule) {
+            const bool is_end = element.type == LLAMA_GRETYPE_END || element.type == LLAMA_GRETYPE_ALT;
+            if (is_end && at_start) {
+                return true;
+            }
+            at_start = is_end;
+        }
+        return false;
+    }
+};
+
 // Throws what is wrong with a grammar. The library's own entry prints that to stderr, which is the
 // user's, and returns nothing but a null pointer.
 void check_grammar(const llama_vocab * vocab, const char * grammar, const char * root) {
@@ -65,6 +127,7 @@ void check_grammar(const llama_vocab * vocab, const char * grammar, const char *
             throw std::runtime_error("rule " + name + " is used but not defined");
         }
     }
+    looks(parser.rules).check();
 }
 
 // What may stop the work of a thread that llama.cpp gives no hook for.

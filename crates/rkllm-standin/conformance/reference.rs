@@ -132,6 +132,8 @@ fn greedy() -> Sampling {
         grammar: None,
         grammar_triggers: Vec::new(),
         grammar_prefix: Vec::new(),
+        constraint: None,
+        thoughts: None,
         order: vec![SamplerKind::Temperature],
     }
 }

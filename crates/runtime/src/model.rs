@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use rkllmjs_chat::{AnswerFormat, ChatTemplate, Messages, RenderOptions};
+use rkllmjs_chat::{AnswerFormat, ChatTemplate, Messages, RenderOptions, Thinking};
 use rkllmjs_core::{
-    CONTROL_VECTOR_PREFIX, Error, ErrorCode, GenerateOptions, ModelHandle, NativeCall, NativeContent,
-    NativeInput, NativeReply, OptionFact, Overflow, Request, Special, Stats, Submission, Token, Tokenizer,
-    check_grammar,
+    CONTROL_VECTOR_PREFIX, Constraint, Error, ErrorCode, GenerateOptions, ModelHandle, NativeCall,
+    NativeContent, NativeInput, NativeReply, OptionFact, Overflow, Request, Special, Stats, Submission,
+    Thoughts, Token, Tokenizer, check_grammar,
 };
 use serde_json::Value;
 
@@ -78,6 +78,9 @@ impl ReadPrompt {
     }
 }
 
+/// Compiles a constraint ahead of the engine.
+pub(crate) type Compile = Box<dyn Fn(&Constraint) -> Result<(), Error> + Send + Sync>;
+
 /// What [`Model`] is made of.
 pub(crate) struct Parts {
     pub(crate) handle: ModelHandle,
@@ -86,6 +89,8 @@ pub(crate) struct Parts {
     pub(crate) default_max_tokens: Option<u32>,
     /// Refuses an adapter (the first path) that does not fit the model (the second).
     pub(crate) check_adapter: fn(&Path, &Path) -> Result<(), Error>,
+    /// Compiles what an answer is held to, where the engine can be.
+    pub(crate) compile: Option<Compile>,
     pub(crate) template: Option<String>,
     /// Numbers in the vector of a token, where prompts of vectors are taken and it is known.
     pub(crate) embedding_length: Option<u32>,
@@ -256,11 +261,11 @@ impl Model {
                 return Err(Error::unsupported(option, message));
             }
         }
-        if render.may_call() && request.sampling.grammar.is_some() {
-            return Err(Error::option(
-                "grammar",
-                "cannot be combined with tools, unless tool_choice is 'none'",
-            ));
+        let constraint = request.sampling.constraint.as_ref().map(Constraint::option);
+        let held = request.sampling.grammar.as_ref().map(|_| "grammar").or(constraint);
+        if let Some(option) = held.filter(|_| render.may_call()) {
+            let message = "cannot be combined with tools, unless tool_choice is 'none'";
+            return Err(Error::option(option, message));
         }
         if render.tool_choice.is_demand() && !self.inner.parts.handle.limits().options.can_choose("grammar") {
             let message = "must be 'auto' or 'none': this engine cannot be held to a grammar";
@@ -280,9 +285,18 @@ impl Model {
             return submission.cancel();
         }
         let read = self.read_prompt(prompt).and_then(|read| self.with_kept(read, prompt));
-        match read.and_then(|read| self.complete(request, read, reading)) {
+        let request = read.and_then(|read| self.complete(request, read, reading));
+        match request.and_then(|request| self.compile(&request).map(|()| request)) {
             Ok(request) => submission.start(request),
             Err(error) => submission.fail(error),
+        }
+    }
+
+    /// Compiles what the answer is held to here, where no other answer waits for it.
+    fn compile(&self, request: &Request) -> Result<(), Error> {
+        match (&request.sampling.constraint, &self.inner.parts.compile) {
+            (Some(constraint), Some(compile)) => compile(constraint),
+            _ => Ok(()),
         }
     }
 
@@ -310,6 +324,9 @@ impl Model {
             request.sampling.grammar_prefix = tokenizer.tokenize(&grammar.prefix, special)?;
             request.sampling.grammar = Some(grammar.text.clone());
             request.sampling.grammar_triggers.clone_from(&grammar.triggers);
+        }
+        if let Some(constraint) = &request.sampling.constraint {
+            request.sampling.thoughts = thoughts(&format, constraint)?;
         }
         reading.turn_on(&format, request.choices as usize, &self.inner.desk)?;
         Ok(request)
@@ -738,6 +755,19 @@ fn only_user_text(messages: &Messages) -> Result<String, Error> {
 
 pub(crate) fn closed() -> Error {
     Error::new(ErrorCode::Closed, "the model is closed")
+}
+
+/// The thoughts that `constraint` has to leave free.
+fn thoughts(format: &AnswerFormat, constraint: &Constraint) -> Result<Option<Thoughts>, Error> {
+    match &format.thinking {
+        Thinking::None => Ok(None),
+        Thinking::First(thoughts) => Ok(Some(thoughts.clone())),
+        Thinking::Unknown => {
+            let message = "cannot leave the thoughts of this model free: how it writes them does not follow from its \
+                           template";
+            Err(Error::unsupported(constraint.option(), message))
+        }
+    }
 }
 
 /// A seed for requests that bring none.

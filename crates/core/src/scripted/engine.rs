@@ -88,7 +88,10 @@ impl ScriptedEngine {
             kept: 0,
             kept_tokens: 0,
             drafts: 0,
-            options: OptionSupport { fixed: vec!["logprobs", "grammar"], ..OptionSupport::default() },
+            options: OptionSupport {
+                fixed: vec!["logprobs", "grammar", "json_schema", "response_format", "regex"],
+                ..OptionSupport::default()
+            },
         }
     }
 
@@ -286,6 +289,9 @@ impl Engine for ScriptedEngine {
     fn open(&mut self, sequence: SequenceId, opening: Opening<'_>) -> Result<(), Error> {
         if opening.sampling.grammar.is_some() {
             return Err(Error::unsupported("grammar", "is not something this engine can follow"));
+        }
+        if let Some(constraint) = &opening.sampling.constraint {
+            return Err(Error::unsupported(constraint.option(), "is not something this engine can follow"));
         }
         if !opening.candidates.is_empty() {
             return Err(Error::new(ErrorCode::Unsupported, "this engine has no log probabilities"));

@@ -46,6 +46,11 @@ impl Grammar {
         Ok(Self { sampler, state: State::Binding })
     }
 
+    /// Whether it holds the next token.
+    pub(super) fn binds(&self) -> bool {
+        matches!(self.state, State::Binding)
+    }
+
     /// What masks the next token, if anything does yet.
     pub(super) fn binding(&mut self) -> Option<&mut RawSampler> {
         matches!(self.state, State::Binding).then_some(&mut self.sampler)

@@ -154,6 +154,11 @@ fn nesting_of(text: &str) -> Result<usize, String> {
 fn a_grammar_that_is_none_is_an_error_of_the_option() {
     let mut bench = Bench::tiny();
     let many = "(".repeat(60) + "\"a\"" + &")".repeat(59);
+    let rules = |count: u32, rule: &dyn Fn(u32) -> String| (0..count).map(rule).collect::<String>();
+    let doubled = rules(40, &|i| format!("r{i} ::= r{} | r{}\n", i + 1, i + 1));
+    let multiplied = format!("root ::= r0\n{doubled}r40 ::= \"a\"\n");
+    let chain = rules(9000, &|i| format!("r{i} ::= r{}\n", i + 1));
+    let chained = format!("root ::= r0\n{chain}r9000 ::= \"a\"\n");
     for (what, grammar) in [
         ("empty", ""),
         ("only a comment", "# nothing"),
@@ -176,6 +181,8 @@ fn a_grammar_that_is_none_is_an_error_of_the_option() {
         ("bad escape", "root ::= \"\\q\""),
         ("short escape", "root ::= \"\\x1\""),
         ("not GBNF at all", "{\"type\": \"object\"}"),
+        ("alternatives that multiply", multiplied.as_str()),
+        ("rules that begin with one another", chained.as_str()),
     ] {
         let error = bench.open(&with(grammar), 0, &[1]).expect_err(what);
         assert_eq!(

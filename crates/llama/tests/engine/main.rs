@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod choice;
+mod constraint;
 mod definitions;
 mod grammar;
 mod mirostat;

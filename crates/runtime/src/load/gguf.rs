@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
-use rkllmjs_core::{Engine, Error, ErrorCode, ModelHandle, ModelSettings, Overflow, Tokenizer};
+use rkllmjs_core::{Engine, Error, ErrorCode, ModelHandle, ModelSettings, Overflow};
 use rkllmjs_gguf as gguf;
 use rkllmjs_llama::{self as llama, EngineOptions, LlamaEngine, Pooling};
 
@@ -12,7 +12,7 @@ use super::kept::Kept;
 use super::{Hooks, LoadOptions, isolated, stopped};
 use crate::info::{Abilities, describe};
 use crate::machine::machine;
-use crate::model::{Model, Parts, Vocabulary};
+use crate::model::{Compile, Model, Parts, Vocabulary};
 use crate::plan::Plan;
 use crate::prepare::Prepare;
 use crate::rank_head::{Ranks, embed_refusal};
@@ -28,7 +28,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
     let draft = draft_parts(options)?;
     let plan = plan(options, &facts, draft.as_ref())?;
     let isolated = isolated::is_wanted(options, false)?;
-    let (engine, tokenizer): (Box<dyn Engine>, Arc<dyn Tokenizer>) = if isolated {
+    let (engine, vocabulary): (Box<dyn Engine>, Arc<llama::Model>) = if isolated {
         // Text becomes tokens on this side, where it is needed while the engine computes.
         let vocabulary = llama::Model::load_vocabulary(first)?;
         (isolated::start(first, plan.pinned(options), hooks)?.0, vocabulary)
@@ -58,7 +58,8 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
         info: describe(path, file, &facts, &plan, template.as_deref(), abilities, isolated),
         prepare: Prepare::start(plan.sequences as usize + plan.queue as usize)?,
         path: PathBuf::from(path),
-        vocabulary: Mutex::new(Vocabulary::Known(tokenizer)),
+        compile: Some(compile(Arc::downgrade(&vocabulary))),
+        vocabulary: Mutex::new(Vocabulary::Known(vocabulary)),
         default_max_tokens: None,
         overflow,
         embedding_length: None,
@@ -69,6 +70,13 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
         template,
         handle,
     }))
+}
+
+/// What compiles constraints, for as long as the weights are there for somebody else.
+fn compile(vocabulary: Weak<llama::Model>) -> Compile {
+    Box::new(move |constraint| {
+        vocabulary.upgrade().map_or(Ok(()), |vocabulary| vocabulary.compile(constraint))
+    })
 }
 
 /// The engine without what makes a model of it, for the process that runs it alone.

@@ -142,6 +142,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
              with loadPromptCache()",
         )),
         check_adapter,
+        compile: None,
         embedding_length: facts.embedding_size,
         ranks: Ranks::ByAnswer,
         embed_refusal: None,
