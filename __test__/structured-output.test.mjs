@@ -141,6 +141,9 @@ describe('what is made to do harm', () => {
     'nests 5,000 deep': { jsonSchema: deep(5000) },
     'has 5,000 members': { jsonSchema: { type: 'object', properties: wide(5000, { type: 'string' }) } },
     'is a megabyte': { jsonSchema: { enum: all(20_000, (i) => `a text with the number ${i} that is rather long for what it says`) } },
+    'is a long chain of references': { jsonSchema: { $defs: Object.fromEntries(all(3000, (i) => [`d${i}`, { items: { $ref: `#/$defs/d${(i + 1) % 3000}` } }])), $ref: '#/$defs/d0' } },
+    'has many patterns for one text': { jsonSchema: { type: 'string', allOf: all(30, (i) => ({ pattern: `[a-z]{${i}}.*x{${i}}` })) } },
+    'has 400 optional members': { jsonSchema: { type: 'object', properties: wide(400, { type: 'string' }) } },
     'has 10,000 choices': { jsonSchema: { enum: all(10_000, (i) => `number ${i}`) } },
     'multiplies choices': { jsonSchema: { allOf: all(16, (i) => ({ anyOf: all(8, (j) => ({ properties: { [`p${i}`]: { const: j } } })) })) } },
     'refers to itself at once': { jsonSchema: { $ref: '#' } },
@@ -205,15 +208,23 @@ const THINKING = `{%- for m in messages %}{{- '<|im_start|>' + m.role + '\\n' }}
 {{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}{%- endif %}`
 
 describe('a model that thinks', () => {
+  // Marks that are tokens of the model, so that it can be talked into thinking and into coming to an end of it.
+  const chatTemplate = THINKING.replaceAll('<think>', '<tool_call>').replaceAll('</think>', '</tool_call>')
   let thinker
-  before(async () => (thinker = await loadModel(bundledModelPath(), { chatTemplate: THINKING })))
+  let logitBias
+  before(async () => {
+    thinker = await loadModel(bundledModelPath(), { chatTemplate })
+    const mark = (text) => thinker.tokenize(text, { parseSpecial: true })[0]
+    logitBias = { [mark('<tool_call>')]: 12, [mark('</tool_call>')]: 9 }
+  })
   after(() => thinker.close())
-  const said = [user('Repeat this exactly: <think>abra</think>kada')]
 
   test('thinks freely, and then writes what was asked', async () => {
-    const { message, finishReason } = await thinker.chat(said, { responseFormat: format(city), temperature: 0, maxTokens: 120 })
+    const options = { responseFormat: format(city), temperature: 0, maxTokens: 120, logitBias }
+    const { message, text, finishReason } = await thinker.chat(messages, options)
     assert.equal(finishReason, 'stop')
-    assert.match(message.reasoning, /abra/)
+    assert.ok(message.reasoning.length > 5, message.reasoning)
+    assert.equal(text, message.content)
     assert.equal(wrongWith(city, JSON.parse(message.content)), undefined, message.content)
   })
 

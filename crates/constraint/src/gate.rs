@@ -1,6 +1,6 @@
 use rkllmjs_core::Thoughts;
 
-/// Most bytes of blanks between thoughts and the answer.
+/// Most bytes of new lines between thoughts and the answer.
 const BLANKS_MAX: usize = 4;
 
 /// Where an answer is on its way past thoughts.
@@ -123,7 +123,7 @@ impl Gate {
 }
 
 fn is_blank(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t'))
+    bytes.iter().all(|byte| matches!(byte, b'\n' | b'\r'))
 }
 
 #[cfg(test)]

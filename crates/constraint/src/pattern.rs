@@ -4,7 +4,9 @@ use std::iter::Peekable;
 use std::str::Chars;
 
 /// Most characters and classes of an expression when its repetitions are written out.
-const SIZE_MAX: u64 = 20_000;
+const SIZE_MAX: u64 = 10_000;
+/// Most repetitions in it: what may be left out multiplies what may come next.
+const REPETITIONS_MAX: u32 = 1000;
 /// Deepest nesting of its groups.
 const DEPTH_MAX: usize = 64;
 
@@ -28,6 +30,7 @@ struct Translator<'a> {
     sizes: Vec<u64>,
     /// The size of what a repetition would repeat, if anything.
     last: Option<u64>,
+    repetitions: u32,
 }
 
 /// A member of a class, or what an escape stands for.
@@ -39,7 +42,13 @@ enum Atom {
 
 impl<'a> Translator<'a> {
     fn new(pattern: &'a str) -> Self {
-        Self { rest: pattern.chars().peekable(), out: String::new(), sizes: vec![0], last: None }
+        Self {
+            rest: pattern.chars().peekable(),
+            out: String::new(),
+            sizes: vec![0],
+            last: None,
+            repetitions: 0,
+        }
     }
 
     fn run(&mut self) -> Result<(), String> {
@@ -58,6 +67,9 @@ impl<'a> Translator<'a> {
                 }
                 ']' | '}' => return Err(format!("{c} stands alone")),
                 c => self.atom(&literal(c)),
+            }
+            if self.repetitions > REPETITIONS_MAX {
+                return Err(format!("it has more than {REPETITIONS_MAX} repetitions"));
             }
             if self.sizes.last().is_some_and(|&size| size > SIZE_MAX) {
                 return Err(format!("its repetitions come to more than {SIZE_MAX} characters"));
@@ -111,6 +123,7 @@ impl<'a> Translator<'a> {
     }
 
     fn repeat(&mut self, sign: char) -> Result<(), String> {
+        self.repetitions += 1;
         self.last.take().ok_or_else(|| format!("{sign} repeats nothing"))?;
         self.out.push(sign);
         // Longest or shortest: the same texts match.
@@ -119,6 +132,7 @@ impl<'a> Translator<'a> {
     }
 
     fn repetition(&mut self) -> Result<(), String> {
+        self.repetitions += 1;
         let inner: String = self.rest.by_ref().take_while(|&c| c != '}').collect();
         let (least, most) = inner.split_once(',').map_or((inner.as_str(), None), |(a, b)| (a, Some(b)));
         let number = |text: &str| {
@@ -325,6 +339,7 @@ mod tests {
             "a{30000}",
             "((a{100}){100}){100}",
             "(a{200}b){200}",
+            "a?".repeat(1001).as_str(),
             "a{99999999999999999999}",
         ] {
             assert!(to_rust(pattern).is_err_and(|why| why.contains("repetitions")), "{pattern}");

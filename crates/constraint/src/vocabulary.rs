@@ -19,7 +19,7 @@ const SLICES: [&str; 2] = [r#"[^"\\\x00-\x1F\x7F]{1,10}"#, r#"[^"\\\x00-\x1F\x7F
 /// How much a constraint may cost. Beyond, it is an error: when it is compiled, or in the middle of an answer.
 fn limits() -> ParserLimits {
     ParserLimits {
-        initial_lexer_fuel: 1_000_000,
+        initial_lexer_fuel: 300_000,
         step_lexer_fuel: 200_000,
         step_max_items: 50_000,
         max_lexer_states: 100_000,

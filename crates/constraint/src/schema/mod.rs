@@ -1,6 +1,7 @@
 //! A JSON Schema as `llguidance` gets it: nothing in it that would be ignored.
 
 mod format;
+mod joined;
 mod keyword;
 mod number;
 mod reference;
@@ -12,7 +13,7 @@ use serde_json::{Map, Value, json};
 /// Deepest nesting of a schema; what reads it recurses.
 const DEPTH_MAX: usize = 64;
 /// Most values in a schema, of whatever kind.
-const VALUES_MAX: usize = 20_000;
+const VALUES_MAX: usize = 10_000;
 
 /// What may stand between two parts of a JSON text: nothing, a space, or a new line with its indentation. More
 /// would let a model go on with blanks for ever.
@@ -77,7 +78,9 @@ pub(crate) fn read(text: &str) -> Result<Value, Fault> {
     if values > VALUES_MAX {
         return Err(Fault::invalid("", format!("it has {values} values, at most {VALUES_MAX} are allowed")));
     }
-    let mut schema = match walk::cleaned(&schema)? {
+    let cleaned = walk::cleaned(&schema)?;
+    joined::check(&cleaned)?;
+    let mut schema = match cleaned {
         Value::Object(fields) => fields,
         Value::Bool(false) => return Err(Fault::invalid("", "nothing fits it")),
         _ => Map::new(),

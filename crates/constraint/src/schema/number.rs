@@ -1,11 +1,16 @@
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Fault;
 
 /// Beyond this whole numbers are not told apart in JSON.
 const WHOLE_MAX: f64 = 9_007_199_254_740_991.0;
-/// Most decimals of a limit, and of what numbers must be multiples of.
-const DECIMALS_MAX: usize = 12;
+const MILLION: f64 = 1_000_000.0;
+/// The largest number that others can be multiples of.
+const MULTIPLE_MAX: f64 = 10_000.0;
+/// Most remainders of all of them together.
+const REMAINDERS_MAX: u64 = 20_000;
+/// Most decimals of a limit: more are not told apart.
+const DECIMALS_MAX: usize = 17;
 
 /// A count of at most `most`.
 pub(super) fn count(name: &str, value: &Value, most: u64, place: &str) -> Result<Value, Fault> {
@@ -36,18 +41,45 @@ pub(super) fn limit(name: &str, value: &Value, place: &str) -> Result<Value, Fau
     Ok(value.clone())
 }
 
-pub(super) fn multiple(name: &str, value: &Value, place: &str) -> Result<Value, Fault> {
+/// What numbers must be multiples of, beside `others` of the same schema: with all of them together each remainder
+/// is a state.
+pub(super) fn multiple(name: &str, value: &Value, others: &mut u64, place: &str) -> Result<Value, Fault> {
     let number = number(name, value, place)?;
     if number <= 0.0 {
         return Err(Fault::invalid(place, format!("{name} must be more than 0")));
     }
-    // Each remainder is a state.
-    let digits = decimals(number);
-    if digits > 6 || number * 10_f64.powi(digits as i32) > 10_000.0 {
-        let message = format!("can be enforced for up to 10,000 and up to 6 decimals together, got {number}");
+    let millionths = number * MILLION;
+    if millionths < 1.0 || millionths > MULTIPLE_MAX * MILLION || decimals(number) > 6 {
+        let message = format!("can be enforced up to {MULTIPLE_MAX}, with up to 6 decimals, got {number}");
+        return Err(Fault::unsupported(place, name, message));
+    }
+    *others = common_multiple(*others, millionths.round() as u64);
+    if states(*others) > REMAINDERS_MAX {
+        let message =
+            format!("has too many remainders, together with the others in this schema, at {number}");
         return Err(Fault::unsupported(place, name, message));
     }
     Ok(value.clone())
+}
+
+/// The least number that is a multiple of both; without `a` it is `b`.
+fn common_multiple(a: u64, b: u64) -> u64 {
+    let (mut greater, mut less) = (a, b);
+    while less > 0 {
+        (greater, less) = (less, greater % less);
+    }
+    if a == 0 { b } else { (a / greater.max(1)).saturating_mul(b) }
+}
+
+/// Remainders of a number of millionths, without the decimals that it does not have.
+fn states(millionths: u64) -> u64 {
+    let mut rest = millionths;
+    for _ in 0..6 {
+        if rest % 10 == 0 {
+            rest /= 10;
+        }
+    }
+    rest
 }
 
 fn number(name: &str, value: &Value, place: &str) -> Result<f64, Fault> {
@@ -58,4 +90,36 @@ fn number(name: &str, value: &Value, place: &str) -> Result<f64, Fault> {
 /// Decimals of a number as it is written out.
 fn decimals(number: f64) -> usize {
     format!("{number}").split_once('.').map_or(0, |(_, decimals)| decimals.len())
+}
+
+/// Puts limits that belong to the range in the place of those that do not, by a billionth or, of large numbers, by the
+/// 14th digit.
+///
+/// The engine takes a number for more than itself where both limits have the same whole part. Whole numbers
+/// alone it gets right.
+pub(super) fn include_limits(schema: &mut Map<String, Value>) {
+    if schema.get("type") == Some(&json!("integer")) {
+        return;
+    }
+    for (limit, exclusive, sign) in
+        [("minimum", "exclusiveMinimum", 1.0), ("maximum", "exclusiveMaximum", -1.0)]
+    {
+        let included = schema.get(limit).and_then(Value::as_f64);
+        let excluded = match schema.remove(exclusive) {
+            // As the drafts up to 4 have it.
+            Some(Value::Bool(true)) => included,
+            Some(value) => value.as_f64(),
+            None => None,
+        };
+        let Some(excluded) = excluded else { continue };
+        let nearest = excluded + sign * step(excluded);
+        let kept = included.filter(|included| (included - nearest) * sign > 0.0).unwrap_or(nearest);
+        schema.insert(limit.to_owned(), json!(kept));
+    }
+}
+
+/// What the number nearest to another is away from it.
+fn step(number: f64) -> f64 {
+    let digits = number.abs().log10().floor().max(4.0);
+    10_f64.powf(digits - 13.0)
 }

@@ -61,6 +61,8 @@ fn what_cannot_be_enforced_is_named_with_its_place() {
         (json!({ "maxLength": 1_000_000 }), "maxLength", ""),
         (json!({ "minimum": 1e300 }), "minimum", ""),
         (json!({ "multipleOf": 1e-9 }), "multipleOf", ""),
+        (json!({ "multipleOf": 10_001 }), "multipleOf", ""),
+        (json!({ "allOf": [{ "multipleOf": 9973 }, { "multipleOf": 9967 }] }), "multipleOf", "allOf.1"),
         (json!({ "type": "object", "minProperties": 2 }), "minProperties", ""),
     ] {
         let error = fault(&schema).of("json_schema");
@@ -141,4 +143,55 @@ fn references_find_schemas_wherever_they_are() {
         "properties": { "a": { "$ref": "#/$defs/My%20Type" }, "b": { "$ref": "#/properties/a" }, "c": { "$ref": "#" } },
     });
     assert_eq!(cleaned(&schema)["properties"]["a"], json!({ "$ref": "#/$defs/My Type" }));
+}
+
+#[test]
+fn a_limit_outside_of_the_range_gives_way_to_one_inside() {
+    for (schema, limits) in [
+        (json!({ "exclusiveMinimum": 0 }), json!({ "minimum": 1e-9 })),
+        (json!({ "exclusiveMaximum": -95, "maximum": -95 }), json!({ "maximum": -95.000_000_001 })),
+        (json!({ "minimum": 2, "exclusiveMinimum": 1 }), json!({ "minimum": 2 })),
+        (json!({ "maximum": 5, "exclusiveMaximum": true }), json!({ "maximum": 4.999_999_999 })),
+        (json!({ "maximum": 5, "exclusiveMaximum": false }), json!({ "maximum": 5 })),
+        (
+            json!({ "type": "integer", "exclusiveMinimum": 5 }),
+            json!({ "type": "integer", "exclusiveMinimum": 5 }),
+        ),
+    ] {
+        let (cleaned, limits) = (cleaned(&schema), limits.as_object().expect("limits").clone());
+        assert_eq!(cleaned.as_object().expect("limits").len(), limits.len(), "{cleaned}");
+        for (name, limit) in limits {
+            assert_eq!(cleaned[&name].as_f64(), limit.as_f64(), "{schema}: {name}");
+        }
+    }
+}
+
+#[test]
+fn patterns_that_must_hold_at_once_are_counted_through_references() {
+    let each =
+        |count: usize| (0..count).map(|i| json!({ "pattern": format!("a{{{i}}}b") })).collect::<Vec<_>>();
+    assert!(read(&json!({ "allOf": each(14) }).to_string()).is_ok());
+    assert!(fault(&json!({ "allOf": each(15) }).clone()).message.contains("patterns"));
+    let beside: Vec<Value> = (0..20).map(|_| json!({ "$ref": "#/$defs/a" })).collect();
+    let through = json!({ "$defs": { "a": { "format": "date" } }, "allOf": beside });
+    assert!(fault(&through).message.contains("patterns"));
+    let apart: serde_json::Map<String, Value> =
+        (0..50).map(|i| (format!("p{i}"), json!({ "pattern": "a" }))).collect();
+    assert!(
+        read(&json!({ "allOf": [{ "properties": apart }, { "properties": apart }] }).to_string()).is_ok()
+    );
+}
+
+#[test]
+fn references_nest_only_so_deep() {
+    let chain = |count: usize| {
+        let defs: serde_json::Map<String, Value> = (0..count)
+            .map(|i| {
+                (format!("d{i}"), json!({ "items": { "$ref": format!("#/$defs/d{}", (i + 1) % count) } }))
+            })
+            .collect();
+        json!({ "$defs": defs, "$ref": "#/$defs/d0" })
+    };
+    assert!(read(&chain(50).to_string()).is_ok());
+    assert!(fault(&chain(2000)).message.contains("deep"));
 }

@@ -9,6 +9,9 @@ use super::number;
 use super::reference::Reference;
 use crate::pattern;
 
+/// Most members of an object that may be left out: each time, all that follow may come next.
+const OPTIONAL_MAX: u64 = 400;
+
 const TYPES: [&str; 7] = ["null", "boolean", "integer", "number", "string", "array", "object"];
 
 /// A schema under way: where its schemas are, and what refers to them.
@@ -18,6 +21,8 @@ struct Walk {
     schemas: BTreeSet<String>,
     /// What is referred to, and from where.
     references: Vec<(String, String)>,
+    /// The least common multiple of what numbers must be multiples of, in millionths; 0 without any.
+    multiple: u64,
 }
 
 /// `schema` without annotations, checked to the last keyword.
@@ -67,7 +72,8 @@ impl Walk {
         if let Some(name) = fields.get("format") {
             add_format(name, &path.place, &mut cleaned)?;
         }
-        check_member_counts(&cleaned, path)?;
+        number::include_limits(&mut cleaned);
+        check_members(&cleaned, path)?;
         Ok(Value::Object(cleaned))
     }
 
@@ -98,7 +104,7 @@ impl Walk {
             Kind::Pattern => json!(ecma(name, value, place)?),
             Kind::Count { most } => number::count(name, value, most, place)?,
             Kind::Limit => number::limit(name, value, place)?,
-            Kind::Multiple => number::multiple(name, value, place)?,
+            Kind::Multiple => number::multiple(name, value, &mut self.multiple, place)?,
             Kind::Types => types(value, place)?,
             Kind::Names => names(name, value, place)?,
             Kind::Constant => constant(value, &inner.place)?,
@@ -224,11 +230,16 @@ fn constant(value: &Value, place: &str) -> Result<Value, Fault> {
 }
 
 /// Members that are not named may come twice, and then count once: so they cannot make up a number of two or more.
-fn check_member_counts(schema: &Map<String, Value>, path: &Path) -> Result<(), Fault> {
+fn check_members(schema: &Map<String, Value>, path: &Path) -> Result<(), Fault> {
     let least = schema.get("minProperties").and_then(Value::as_u64).unwrap_or(0);
     let required = schema.get("required").and_then(Value::as_array).map_or(0, Vec::len) as u64;
     let is_closed = schema.get("additionalProperties") == Some(&Value::Bool(false))
         && !schema.contains_key("patternProperties");
+    let named = schema.get("properties").and_then(Value::as_object).map_or(0, Map::len) as u64;
+    if named.saturating_sub(required) > OPTIONAL_MAX {
+        let message = format!("can be enforced with up to {OPTIONAL_MAX} members that are not required");
+        return Err(Fault::unsupported(&path.place, "properties", message));
+    }
     if least > required + 1 && !is_closed {
         let message = "can be enforced up to one more than there are required members";
         return Err(Fault::unsupported(&path.place, "minProperties", message));
