@@ -49,7 +49,7 @@ pub(super) fn multiple(name: &str, value: &Value, others: &mut u64, place: &str)
         return Err(Fault::invalid(place, format!("{name} must be more than 0")));
     }
     let millionths = number * MILLION;
-    if millionths < 1.0 || millionths > MULTIPLE_MAX * MILLION || decimals(number) > 6 {
+    if !(1.0..=MULTIPLE_MAX * MILLION).contains(&millionths) || decimals(number) > 6 {
         let message = format!("can be enforced up to {MULTIPLE_MAX}, with up to 6 decimals, got {number}");
         return Err(Fault::unsupported(place, name, message));
     }
@@ -75,7 +75,7 @@ fn common_multiple(a: u64, b: u64) -> u64 {
 fn states(millionths: u64) -> u64 {
     let mut rest = millionths;
     for _ in 0..6 {
-        if rest % 10 == 0 {
+        if rest.is_multiple_of(10) {
             rest /= 10;
         }
     }
