@@ -109,6 +109,18 @@ export const unsupported: OptionRule = {
   limit: { allows: () => false },
 }
 
+/** Checked where it is read. */
+export const anything: OptionRule = { expected: 'anything', accepts: () => true }
+
+export const contextStrategy: OptionRule = {
+  expected: "'error', 'drop-oldest', 'shift' or { summarize: function }",
+  accepts: (value) => {
+    if (!isRecord(value)) return isString(value) && ['error', 'drop-oldest', 'shift'].includes(value)
+    const { summarize, ...others } = value as Record<string, unknown>
+    return typeof summarize === 'function' && Object.keys(others).length === 0
+  },
+}
+
 /** Items are checked where they are written for the addon. */
 export const array: OptionRule = { expected: 'an array', accepts: Array.isArray }
 
