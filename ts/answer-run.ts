@@ -74,9 +74,9 @@ export class AnswerRun<Result, AnswerPart> {
     return generation
   }
 
-  /** Gives a part of the work's own. */
+  /** Gives a part of the work's own; a tool that was given up may end after the work. */
   tell(part: AnswerPart): void {
-    this.#add({ part })
+    if (this.#outcome === undefined) this.#add({ part })
   }
 
   /** The same as the promise, unless the caller's signal aborts first: then it rejects with the reason. */

@@ -52,7 +52,7 @@ function objectConverter(): Converter<ObjectPart<unknown>> {
   return (part) => {
     if (part.type === 'finish') return []
     if (part.type !== 'text-delta' || !partial.push(part.text)) return [part]
-    return [part, { type: 'object-delta', object: partial.value as never }]
+    return [part, { type: 'object-delta', object: partial.value }]
   }
 }
 
