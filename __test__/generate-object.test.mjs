@@ -201,7 +201,7 @@ describe('an object', () => {
   })
 
   test('takes the options of chat() that leave it an object', async () => {
-    const { native } = asking({ schema: PERSON.zod, maxTokens: 9, seed: 4 })
+    const { native } = asking({ schema: PERSON.zod, maxTokens: 9, seed: 4 }, BOB)
     assert.deepEqual(native.requests[0].options, { maxTokens: 9, seed: 4 })
     const refused = { tools: [], toolChoice: 'none', grammar: 'x', n: 2, stop: 'x', stopTokens: [1], ignoreEos: true, responseFormat: { type: 'text' } }
     for (const [name, value] of Object.entries(refused)) {

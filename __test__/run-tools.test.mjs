@@ -394,12 +394,15 @@ describe('the parts of a run', () => {
   })
 })
 
+const GREEDY = { temperature: 0, topK: 1, repeatPenalty: 1 }
+// Some of these take such options when they are loaded and never again.
+const runtime = (abi) => loadModel(standinModelPath(), { libraryPath: standinLibrary(abi), contextSize: 512, ...GREEDY })
 const engines = [
-  ['llama.cpp', () => openTiny()],
-  ['an NPU runtime of 1.2', () => loadModel(standinModelPath(), { libraryPath: standinLibrary('1.2'), contextSize: 512 })],
-  ['an NPU runtime of 1.3', () => loadModel(standinModelPath(), { libraryPath: standinLibrary('1.3'), contextSize: 512 })],
+  ['llama.cpp', () => openTiny(), GREEDY],
+  ['an NPU runtime of 1.2', () => runtime('1.2')],
+  ['an NPU runtime of 1.3', () => runtime('1.3')],
 ]
-for (const [name, open] of engines) {
+for (const [name, open, options] of engines) {
   describe(`over ${name}`, () => {
     let model
     before(async () => (model = await open()))
@@ -412,7 +415,7 @@ for (const [name, open] of engines) {
         input: z.object({ city: z.string() }),
         execute: ({ city }) => (asked.push(city), { temperature: 23, condition: 'windy', unit: 'C' }),
       })
-      const answer = model.runTools([user('How is the weather in Steanox?')], { tools: [made], temperature: 0, topK: 1, repeatPenalty: 1 })
+      const answer = model.runTools([user('How is the weather in Steanox?')], { tools: [made], ...options })
       const { text, finishReason, steps } = await answer
       assert.deepEqual(asked, ['Steanox'])
       assert.deepEqual([text, finishReason, steps.length], ['It is windy and 23 degrees in Steanox.', 'stop', 2])

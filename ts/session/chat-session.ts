@@ -210,7 +210,9 @@ export class ChatSession {
   ): Promise<TurnResult> {
     this.#isBusy = true
     try {
-      const { conversation, dropped } = await fit(this.#conversation, turn, this.#room(options), this.#strategy, run)
+      const fitting = fit(this.#conversation, turn, this.#room(options), this.#strategy, run)
+      // Without a summary to wait for, generating starts with the call.
+      const { conversation, dropped } = fitting instanceof Promise ? await fitting : fitting
       const before = toMessages(conversation)
       const result = await loop(run, [...before, ...turn])
       const said = copied(result.messages.slice(before.length))

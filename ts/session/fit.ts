@@ -33,14 +33,14 @@ export interface FitStage {
   wait<Value>(promise: PromiseLike<Value>): Promise<Value>
 }
 
-/** Makes room for `turn` after `conversation`. What still does not fit is left for the engine to refuse. */
-export async function fit(
+/** Makes room for `turn` after `conversation`. What still does not fit is left for the engine to refuse. Takes time only for a summary. */
+export function fit(
   conversation: Conversation,
   turn: readonly Message[],
   room: Room,
   strategy: ContextStrategy,
   stage: FitStage,
-): Promise<Fitted> {
+): Fitted | Promise<Fitted> {
   const whole = { conversation, dropped: [] }
   if (strategy === 'error' || conversation.messages.length === 0) return whole
   if (fits(conversation, turn, room, 1)) return whole
