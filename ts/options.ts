@@ -100,6 +100,7 @@ const NO_OBJECT = [
   'jsonSchema',
   'n',
   'parallelToolCalls',
+  'regex',
   'responseFormat',
   'stop',
   'stopTokens',

@@ -9,6 +9,7 @@ type Refused =
   | 'jsonSchema'
   | 'n'
   | 'parallelToolCalls'
+  | 'regex'
   | 'responseFormat'
   | 'stop'
   | 'stopTokens'
