@@ -409,7 +409,8 @@ impl GenerateOptions {
             grammar_triggers: default.grammar_triggers.clone(),
             grammar_prefix: default.grammar_prefix.clone(),
             constraint: Constraint::asked_for(self)?,
-            thoughts: None,
+            free_thoughts: None,
+            thoughts: default.thoughts.clone(),
             order: match &self.samplers {
                 Some(names) => checked_order(names)?,
                 None => default.order.clone(),

@@ -653,6 +653,7 @@ fn outcome(answer: &Answer, error: Option<Error>, now: Instant) -> Outcome {
             prompt_tokens: prompt,
             completion_tokens: answer.completion_tokens,
             cached_tokens: cached,
+            reasoning_tokens: 0,
             dropped_tokens: answer.dropped_tokens,
             draft_tokens: answer.draft_tokens,
             accepted_tokens: answer.accepted_tokens,

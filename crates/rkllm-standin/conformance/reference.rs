@@ -133,6 +133,7 @@ fn greedy() -> Sampling {
         grammar_triggers: Vec::new(),
         grammar_prefix: Vec::new(),
         constraint: None,
+        free_thoughts: None,
         thoughts: None,
         order: vec![SamplerKind::Temperature],
     }

@@ -326,7 +326,7 @@ impl Model {
             request.sampling.grammar_triggers.clone_from(&grammar.triggers);
         }
         if let Some(constraint) = &request.sampling.constraint {
-            request.sampling.thoughts = thoughts(&format, constraint)?;
+            request.sampling.free_thoughts = thoughts(&format, constraint)?;
         }
         reading.turn_on(&format, request.choices as usize, &self.inner.desk)?;
         Ok(request)

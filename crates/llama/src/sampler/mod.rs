@@ -11,7 +11,7 @@ mod rule;
 use std::sync::Arc;
 
 use llama_cpp_sys_2 as sys;
-use rkllmjs_core::{Error, ErrorCode, Sampling, Token, Tokenizer};
+use rkllmjs_core::{Error, ErrorCode, Sampling, Special, ThoughtMeter, Token, Tokenizer};
 
 use crate::Model;
 use crate::random::uniform;
@@ -55,6 +55,7 @@ pub(crate) struct SequenceSampler {
     links: Vec<Link>,
     mirostat: Option<Mirostat>,
     rule: Option<Rule>,
+    thoughts: Option<ThoughtMeter>,
     pick: Pick,
     seed: u32,
     position: u64,
@@ -71,6 +72,7 @@ impl SequenceSampler {
             links: links(model, sampling, mirostat)?,
             mirostat: mirostat.then(|| Mirostat::new(sampling, model.vocabulary_size())),
             rule: Rule::new(model, sampling)?,
+            thoughts: sampling.thoughts.clone().map(ThoughtMeter::new),
             pick: if greedy { Pick::Best } else { Pick::Draw },
             seed: sampling.seed,
             position: 0,
@@ -95,7 +97,9 @@ impl SequenceSampler {
                 "the model computed values that are no numbers (NaN or infinity); its weights are damaged";
             return Err(Error::new(ErrorCode::EngineFailed, message));
         }
-        let token = if self.links.is_empty() && !self.is_bound() && self.pick == Pick::Best {
+        let token = if let Some(token) = self.forced()? {
+            token
+        } else if self.links.is_empty() && !self.is_bound() && self.pick == Pick::Best {
             best(logits)
         } else {
             let chosen = self.sample_by_chain(logits, candidates)?;
@@ -111,7 +115,19 @@ impl SequenceSampler {
         if let Some(rule) = &mut self.rule {
             rule.accept(token, &self.model)?;
         }
+        if let Some(thoughts) = &mut self.thoughts {
+            thoughts.accept(token, &self.model.piece(token, Special { add: false, parse: true }));
+        }
         Ok(token)
+    }
+
+    /// The token that has to come, where thoughts are at their limit. A rule that does not know them has none.
+    fn forced(&mut self) -> Result<Option<Token>, Error> {
+        let Some(token) = self.thoughts.as_ref().and_then(ThoughtMeter::forced) else { return Ok(None) };
+        let Some(rule) = self.rule.as_mut().filter(|rule| rule.binds()) else { return Ok(Some(token)) };
+        let mut candidate = [sys::llama_token_data { id: token.cast_signed(), logit: 0.0, p: 0.0 }];
+        let is_allowed = !rule.among(&mut candidate, &self.model)?.is_empty();
+        Ok(is_allowed.then_some(token))
     }
 
     /// Whether something holds the text of the next token.

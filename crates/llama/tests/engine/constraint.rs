@@ -98,7 +98,7 @@ fn thoughts_come_first_and_the_constraint_after_them() {
     let mut request =
         options.build(&OptionSupport::default(), bench.model.vocabulary_size(), 0).expect("options");
     let thoughts = Thoughts { opens: String::new(), closes: vec![".".to_owned()] };
-    request.sampling.thoughts = Some(thoughts);
+    request.sampling.free_thoughts = Some(thoughts);
     let sequence = bench.open_request(&request, &prompt).expect("it opens");
     let answer = bench.go_on(sequence, &prompt, 60).expect("an answer");
     let text: Vec<u8> = answer.iter().flat_map(|taken| taken.bytes.clone()).collect();

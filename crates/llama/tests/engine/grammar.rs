@@ -260,3 +260,20 @@ fn a_grammar_may_begin_with_the_end_of_the_prompt() {
     let answer = under(&mut bench, "Who", r#"root ::= "Who" [0-9] [0-9]"#, &[], "Who");
     assert!(answer.len() == 2 && answer.parse::<u8>().is_ok(), "{answer}");
 }
+
+#[test]
+fn a_trigger_may_begin_in_the_prompt() {
+    let mut bench = Bench::tiny();
+    let grammar = r#"root ::= "ant\n" "nok" "-" [0-9]"#;
+    let answer = under(&mut bench, COPY, grammar, &["ant\nnok"], "assistant\n");
+    assert!(answer.starts_with("nok-") || answer == "nokplock prafloo", "{answer:?}");
+    let mut bound = 0;
+    for end in 1..8 {
+        let word = &"nokplock"[..end];
+        let grammar = format!(r#"root ::= "ant\n" "{word}" "-" [0-9]"#);
+        let answer = under(&mut bench, COPY, &grammar, &[&format!("ant\n{word}")], "assistant\n");
+        bound += usize::from(answer.starts_with(&format!("{word}-")));
+    }
+    assert!(bound > 0, "no end of a word was the end of a token");
+    assert_eq!(under(&mut bench, COPY, grammar, &["ant\nnok"], ""), "nokplock prafloo");
+}

@@ -15,6 +15,7 @@ mod sharing;
 mod statistics;
 mod support;
 mod temperature;
+mod thoughts;
 mod tokenizer;
 mod truncation;
 mod vectors;
