@@ -71,6 +71,7 @@ export type {
   ToolCallDeltaPart,
   ToolCallPart,
 } from './parts.js'
+export type { Reasoning, ReasoningMode } from './reasoning.js'
 export type { JsonSchema, JsonSchemaFormat, ResponseFormat } from './response-format.js'
 export type { ToolChoice, ToolDefinition } from './tool.js'
 export type {

@@ -134,6 +134,19 @@ export const toolChoice: OptionRule = {
   },
 }
 
+const REASONING_MODES = ['auto', 'on', 'off', 'inline']
+
+export const reasoning: OptionRule = {
+  expected: "'auto', 'on', 'off', 'inline' or { mode?, maxTokens? }",
+  accepts: (value) => {
+    const isMode = (word: unknown) => REASONING_MODES.includes(word as string)
+    if (!isRecord(value)) return isMode(value)
+    const { mode, maxTokens, ...others } = value as Record<string, unknown>
+    const isGood = (mode === undefined || isMode(mode)) && (maxTokens === undefined || Number.isFinite(maxTokens))
+    return isGood && Object.keys(others).length === 0
+  },
+}
+
 /** One of these words. */
 export function word(words: readonly string[]): OptionRule {
   return {

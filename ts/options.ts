@@ -84,7 +84,8 @@ export const CHAT_TEMPLATE_OPTIONS = {
   tools: rule.array,
   toolChoice: rule.toolChoice,
   parallelToolCalls: rule.boolean,
-  reasoning: rule.word(['auto', 'inline', 'off']),
+  continueFinalMessage: rule.boolean,
+  reasoning: rule.reasoning,
 } as const satisfies RulesOf<ChatTemplateOptions>
 
 export const CHAT_OPTIONS = {

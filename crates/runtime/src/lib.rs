@@ -27,6 +27,7 @@ mod reading;
 mod registry;
 mod rerank;
 mod state;
+mod thoughts;
 mod toolkit;
 mod unfinished;
 

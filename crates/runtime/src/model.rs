@@ -8,7 +8,7 @@ use rkllmjs_chat::{AnswerFormat, ChatTemplate, Messages, RenderOptions, Thinking
 use rkllmjs_core::{
     CONTROL_VECTOR_PREFIX, Constraint, Error, ErrorCode, GenerateOptions, ModelHandle, NativeCall,
     NativeContent, NativeInput, NativeReply, OptionFact, Overflow, Request, Special, Stats, Submission,
-    Thoughts, Token, Tokenizer, check_grammar,
+    ThoughtLimit, Thoughts, Token, Tokenizer, check_grammar,
 };
 use serde_json::Value;
 
@@ -21,6 +21,7 @@ use crate::rank_head::Ranks;
 use crate::reading::{Desk, Reading};
 use crate::registry;
 use crate::state::{StateFacts, of_file, of_rows};
+use crate::thoughts::thought_limit;
 
 /// How long closing waits for the engine's thread; a step stops within milliseconds.
 const CLOSE_MOST: Duration = Duration::from_secs(30);
@@ -60,13 +61,15 @@ struct ReadPrompt {
     native: Option<NativeInput>,
     /// How to read the answer, if that is more than text.
     format: Option<AnswerFormat>,
+    /// How long the answer may think.
+    thoughts: Option<ThoughtLimit>,
     /// Tokens at its start that stay whatever is dropped.
     keep: u32,
 }
 
 impl From<Vec<Token>> for ReadPrompt {
     fn from(tokens: Vec<Token>) -> Self {
-        Self { tokens, native: None, format: None, keep: 0 }
+        Self { tokens, native: None, format: None, thoughts: None, keep: 0 }
     }
 }
 
@@ -253,8 +256,11 @@ impl Model {
     /// Refuses what the engine or the other options cannot go together with.
     fn check_tools(&self, render: &RenderOptions, request: &Request) -> Result<(), Error> {
         if self.is_vocabulary_in_engine() {
-            let given =
-                [("tools", !render.tools.is_empty()), ("template_args", !render.template_args.is_empty())];
+            let given = [
+                ("tools", !render.tools.is_empty()),
+                ("template_args", !render.template_args.is_empty()),
+                ("continue_final_message", render.continue_final_message),
+            ];
             if let Some((option, _)) = given.into_iter().find(|&(_, is_given)| is_given) {
                 let message = "need the model's own template: put tokenizer.json and tokenizer_config.json of \
                                its repository beside the file";
@@ -267,9 +273,14 @@ impl Model {
             let message = "cannot be combined with tools, unless tool_choice is 'none'";
             return Err(Error::option(option, message));
         }
-        if render.tool_choice.is_demand() && !self.inner.parts.handle.limits().options.can_choose("grammar") {
+        let takes_grammar = self.inner.parts.handle.limits().options.can_choose("grammar");
+        if render.tool_choice.is_demand() && !takes_grammar {
             let message = "must be 'auto' or 'none': this engine cannot be held to a grammar";
             return Err(Error::unsupported("tool_choice", message));
+        }
+        if render.thought_tokens_max.is_some() && !takes_grammar {
+            let message = "cannot limit the tokens of thoughts: this engine chooses every token itself";
+            return Err(Error::unsupported("reasoning", message));
         }
         Ok(())
     }
@@ -310,6 +321,7 @@ impl Model {
         request.keep = read.keep;
         request.prompt = read.tokens;
         request.native = read.native.map(Arc::new);
+        request.sampling.thoughts = read.thoughts;
         let (Some(format), Some(reading)) = (read.format, reading) else { return Ok(request) };
         let tokenizer = self.tokenizer()?;
         let preserved = |known: &&rkllmjs_core::SpecialToken| format.preserved.contains(&known.text);
@@ -328,7 +340,7 @@ impl Model {
         if let Some(constraint) = &request.sampling.constraint {
             request.sampling.free_thoughts = thoughts(&format, constraint)?;
         }
-        reading.turn_on(&format, request.choices as usize, &self.inner.desk)?;
+        reading.turn_on(&format, request.choices as usize, tokenizer, &self.inner.desk)?;
         Ok(request)
     }
 
@@ -345,8 +357,10 @@ impl Model {
             }
             PromptInput::Messages(messages, options) => {
                 let rendered = self.template()?.render(messages, options)?;
-                let tokens = rendered.tokenize(self.tokenizer()?.as_ref())?;
-                Ok(ReadPrompt { format: rendered.format().cloned(), ..tokens.into() })
+                let tokenizer = self.tokenizer()?;
+                let tokens = rendered.tokenize(tokenizer.as_ref())?;
+                let thoughts = thought_limit(rendered.thoughts(), options, tokenizer.as_ref())?;
+                Ok(ReadPrompt { format: rendered.format().cloned(), thoughts, ..tokens.into() })
             }
             PromptInput::Fill(before, after) => {
                 let tokenizer =
@@ -370,7 +384,11 @@ impl Model {
         if let PromptInput::Messages(messages, options) = prompt
             && let Some(system) = messages.system_part()
         {
-            let options = RenderOptions { add_generation_prompt: false, ..options.clone() };
+            let options = RenderOptions {
+                add_generation_prompt: false,
+                continue_final_message: false,
+                ..options.clone()
+            };
             // Some templates want more than that; the start token then has to do.
             let rendered = self.template()?.render(&system, &options);
             let tokens = rendered.and_then(|rendered| rendered.tokenize(tokenizer.as_ref()));
