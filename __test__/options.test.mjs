@@ -142,7 +142,17 @@ const CHAT_OTHERS = {
   tools: [...allBut('array'), ...BAD_TOOLS],
   toolChoice: [...allBut(), 'maybe', 'required', { type: 'function', function: {} }, named('lost')],
   parallelToolCalls: allBut('boolean'),
-  reasoning: [...allBut(), 'on'],
+  continueFinalMessage: allBut('boolean'),
+  reasoning: [
+    ...allBut('object'),
+    'yes',
+    { mode: 'yes' },
+    { maxTokens: '1' },
+    { maxTokens: -1 },
+    { maxTokens: 1.5 },
+    { maxTokens: Infinity },
+    { most: 1 },
+  ],
   responseFormat: [...allBut(), {}, { type: 'xml' }, { type: 'json_schema' }, { type: 'json_schema', jsonSchema: { schema: 5 } }],
 }
 
@@ -257,6 +267,7 @@ describe('an option of chat()', () => {
     ['toolChoice', 'auto'],
     ['parallelToolCalls', true],
     ['reasoning', 'auto'],
+    ['continueFinalMessage', false],
     ['responseFormat', { type: 'text' }],
     ['templateArgs', { x: 1 }],
   ]) {
@@ -270,7 +281,8 @@ describe('an option of chat()', () => {
       tools: [],
       toolChoice: 'none',
       parallelToolCalls: true,
-      reasoning: 'auto',
+      reasoning: { mode: 'auto', maxTokens: 5 },
+      continueFinalMessage: false,
       responseFormat: { type: 'text' },
       speculative: { mode: 'none' },
       cachePrompt: false,
