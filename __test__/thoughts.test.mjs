@@ -15,7 +15,7 @@ const OPENING = `{%- for m in messages %}{{- '<|im_start|>' + m.role + '\\n' }}
 {%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n<think>\\n' }}{%- if enable_thinking is defined and enable_thinking is false %}
 {{- '\\n</think>\\n\\n' }}{%- endif %}{%- endif %}`
 /** One of a model that thinks when it wants to. */
-const CHOOSING = OPENING.replace("assistant\\n<think>\\n' }}", "assistant\\n' }}").replace("'\\n</think>", "'<think>\\n\\n</think>")
+const CHOOSING = OPENING.replace("assistant\\n<think>\\n' }}", "assistant\\n' }}").replace("{{- '\\n</think>", "{{- '<think>\\n\\n</think>")
 /** One that has a switch of its own name. */
 const SWITCHED = CHOOSING.replace('enable_thinking is defined and enable_thinking is false', 'not thinking')
 
