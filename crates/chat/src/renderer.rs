@@ -81,7 +81,7 @@ impl Renderer {
     /// As [`Templates::apply`], or an error once that takes too long.
     pub(crate) fn apply(&self, request: String, answers: Answers) -> Result<String, Failure> {
         let wait = WAIT + Duration::from_millis((request.len() / BYTES_PER_WAITING_MS) as u64);
-        let mut work = GRACE + Duration::from_millis(answers.cpu_ms(request.len()));
+        let work = GRACE + Duration::from_millis(answers.cpu_ms(request.len()));
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         let worker = match threads.worker.take() {
             Some(worker) => worker,
@@ -90,8 +90,6 @@ impl Renderer {
                 if threads.left_behind.len() >= LEFT_BEHIND_MAX {
                     return Err(Failure::Untried(still_busy()));
                 }
-                // It parses the template first.
-                work += Duration::from_millis(Answers::Plain.cpu_ms(self.source.len()));
                 self.start().map_err(Failure::Untried)?
             }
         };

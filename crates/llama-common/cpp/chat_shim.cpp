@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <stdexcept>
 #include <string>
 
 #include "chat.h"
@@ -161,6 +162,9 @@ bool is_whole(const common_chat_parser_params & params, const std::string & answ
 
 extern "C" {
 
+// Of the copy of llama.cpp's values that looks at the stack; asking for it brings the copy in.
+int rkllmjs_values_are_guarded();
+
 void rkllmjs_chat_free_string(char * bytes) {
     std::free(bytes);
 }
@@ -186,6 +190,9 @@ int rkllmjs_chat_templates_new(const char * source, const char * bos, const char
     // Its log goes to stderr, which is the user's; what matters comes back as a message.
     common_log_set_verbosity_thold(SILENT);
     return guarded(std::strlen(source), message, [&] {
+        if (rkllmjs_values_are_guarded() == 0) {
+            throw std::logic_error("values of templates are not guarded");
+        }
         *templates = common_chat_templates_init(nullptr, source, bos, eos).release();
         return std::string();
     });

@@ -56,6 +56,21 @@ Limits * Limits::current() {
     return limits;
 }
 
+void Limits::check_stack() {
+    if (passed_ == nullptr && stack_pointer() < stack_end_) {
+        passed_ = "nests or calls itself too deep";
+    }
+    if (passed_ != nullptr) {
+        throw limit_passed();
+    }
+}
+
+void check_stack() {
+    if (limits != nullptr) {
+        limits->check_stack();
+    }
+}
+
 void Limits::take(std::size_t bytes) {
     if (passed_ == nullptr) {
         if (bytes > bytes_left_) {

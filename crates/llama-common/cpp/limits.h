@@ -26,6 +26,9 @@ class Limits {
     // Which limit was passed, or null.
     const char * passed() const { return passed_; }
 
+    // Throws where the stack is at its limit.
+    void check_stack();
+
     // For `operator new` and `operator delete` only.
     void take(std::size_t bytes);
     void settle(std::size_t asked, std::size_t got);
@@ -44,6 +47,9 @@ class Limits {
     const char *  passed_      = nullptr;
     unsigned      allocations_ = 0;
 };
+
+// For code that calls itself without allocating: throws where the stack of limited code is at its limit.
+void check_stack();
 
 // What an allocation past a limit throws.
 struct limit_passed : std::bad_alloc {

@@ -128,3 +128,22 @@ fn an_answer_that_breaks_off_is_not_whole() {
         assert_eq!(whole(&call[..end]), json!(false), "{}", &call[..end]);
     }
 }
+
+/// Nothing of this allocates on its way down.
+#[test]
+fn values_that_hold_themselves_are_an_error_and_not_the_end() {
+    let sources = [
+        "{% set ns = namespace() %}{% set ns.a = ns %}{{ ns | tojson }}",
+        "{% set l = [] %}{% set _ = l.append(l) %}{{ l | tojson }}",
+        "{% set l = [] %}{% set _ = l.append(l) %}{{ l | tojson(indent=2) }}",
+        "{% set l = [] %}{% set m = [l] %}{% set _ = l.append(m) %}{{ l | string }}",
+        "{% set l = [] %}{% set _ = l.append({'a': l}) %}{{ l ~ 'x' }}",
+    ];
+    for source in sources {
+        let rendered = Templates::new(source, "", "").and_then(|template| {
+            template.apply(r#"{"messages":[{"role":"user","content":"Hi"}]}"#, Answers::Plain)
+        });
+        let passed = ChatError::PassedLimit("nests or calls itself too deep".to_owned());
+        assert_eq!(rendered.expect_err(source), passed, "{source}");
+    }
+}
