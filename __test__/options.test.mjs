@@ -342,7 +342,6 @@ describe('what this version does not do', () => {
   }
 
   for (const [name, value] of [
-    ['mmproj', 'x.gguf'],
     ['contextOverflow', 'truncate'],
     ['gpuLayers', 5],
   ]) {

@@ -29,6 +29,7 @@ pub struct NativeLoadOptions {
     pub engine: Option<String>,
     pub isolate: Option<bool>,
     pub draft_model: Option<String>,
+    pub mmproj: Option<String>,
     /// What a child process runs that is to hold the engine.
     pub engine_program: Option<NativeEngineProgram>,
     pub npu: Option<NativeNpuOptions>,
@@ -65,6 +66,7 @@ impl From<NativeLoadOptions> for LoadOptions {
             engine: o.engine,
             isolate: o.isolate,
             draft_model: o.draft_model,
+            mmproj: o.mmproj,
             engine_program: o
                 .engine_program
                 .map(|p| EngineProgram { program: p.program.into(), arguments: p.arguments }),

@@ -132,12 +132,15 @@ export type {
 
 export type {
   AssistantMessage,
+  ImageContent,
+  ImageUrlContent,
   Message,
   MessageContent,
   SystemMessage,
   TextContent,
   ToolCall,
   ToolMessage,
+  UserContent,
   UserMessage,
 } from './message.js'
 

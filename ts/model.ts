@@ -27,7 +27,7 @@ import type { ModelStats } from './model-stats.js'
 import { toNativeChatOptions } from './native-chat-options.js'
 import { unwrap } from './native-error.js'
 import { toNativeGenerateOptions } from './native-generate-options.js'
-import { toNativeMessages } from './native-messages.js'
+import { toNativeConversation, toNativeMessages } from './native-messages.js'
 import type { NativeError, NativeGenerateOptions, NativeGeneration, NativeModel, NativeReady, NativeTask } from './native.js'
 import * as table from './options.js'
 import { generateObject } from './objects/generate-object.js'
@@ -150,10 +150,10 @@ export abstract class Model implements AsyncDisposable {
   chat(messages: readonly Message[], options?: ChatOptions): Generation<ChatResult> {
     const prepare = (): RunRequest => {
       const nativeModel = this.opened()
-      const conversation = toNativeMessages(messages)
+      const conversation = toNativeConversation(messages)
       const checked = checkOptions(table.CHAT_OPTIONS, options)
       const template = this.#templateOptions(checked)
-      return this.request(checked, (nativeOptions) => nativeModel.chat(conversation, template, nativeOptions))
+      return this.request(checked, (nativeOptions) => nativeModel.chat(conversation.messages, template, nativeOptions, conversation.images))
     }
     return this.begun(Generation.of(new GenerationRun(prepare, toChatResult)))
   }

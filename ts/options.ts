@@ -188,7 +188,7 @@ export const LOAD_OPTIONS = {
   onLog: rule.callback,
   signal: rule.signal,
   draftModel: rule.path,
-  mmproj: rule.unsupported,
+  mmproj: rule.path,
 } as const satisfies RulesOf<LoadOptions> & OptionTable
 
 export const RKLLM_GENERATE_OPTIONS = {

@@ -13,6 +13,8 @@ const THINKING_SWITCHES: [&str; 2] = ["enable_thinking", "thinking"];
 pub(crate) struct Asked<'a> {
     /// The messages before the one that the answer goes on with, if it does.
     pub(crate) messages: &'a [Value],
+    /// The same without what stands for images.
+    pub(crate) bare: &'a [Value],
     pub(crate) begun: Option<&'a Begun>,
     pub(crate) options: &'a RenderOptions,
     /// What answers may be besides text.
@@ -31,7 +33,7 @@ impl<'a> Asked<'a> {
     /// The messages as they are, without the text that is gone on with.
     pub(crate) fn bare(&self) -> Vec<Value> {
         let begun = self.begun_to_render().map(|begun| begun.empty_message(self.mark));
-        self.messages.iter().cloned().chain(begun).collect()
+        self.bare.iter().cloned().chain(begun).collect()
     }
 
     /// The request of these messages, as the template's side takes it.

@@ -31,12 +31,12 @@ enum Place {
 }
 
 impl Begun {
-    /// The last of `messages`, and those before it.
+    /// The last of `messages`.
     ///
     /// # Errors
     ///
     /// `invalid-request` if it is none of the assistant, calls tools, or is the only one.
-    pub(crate) fn split(messages: &Messages) -> Result<(&[Value], Self), Error> {
+    pub(crate) fn of(messages: &Messages) -> Result<Self, Error> {
         let refused = |what: &str| Error::option("continue_final_message", what.to_owned());
         let Some((last, earlier)) = messages.as_slice().split_last() else {
             return Err(refused("needs messages"));
@@ -50,7 +50,7 @@ impl Begun {
         if earlier.is_empty() {
             return Err(refused("needs a message before the one that is gone on with"));
         }
-        Ok((earlier, Self::new(last)))
+        Ok(Self::new(last))
     }
 
     fn new(message: &Value) -> Self {
@@ -138,8 +138,8 @@ mod tests {
         ];
         for (last, text, rendered) in cases {
             let messages = messages(&last);
-            let (earlier, begun) = Begun::split(&messages).expect("begun");
-            assert_eq!((earlier.len(), begun.text.as_str()), (1, text));
+            let begun = Begun::of(&messages).expect("begun");
+            assert_eq!(begun.text, text);
             assert_eq!(begun.message('#', str::to_uppercase), rendered);
         }
     }
@@ -154,7 +154,7 @@ mod tests {
             alone,
         ];
         for messages in refused {
-            assert_eq!(Begun::split(&messages).expect_err("refused").option, Some("continue_final_message"));
+            assert_eq!(Begun::of(&messages).expect_err("refused").option, Some("continue_final_message"));
         }
     }
 }

@@ -25,7 +25,7 @@ pub use answer::{AnswerMessage, AnswerReader, Delta, Ending, ToolCall};
 pub use format::{AnswerFormat, Thinking, ToolGrammar};
 pub use messages::Messages;
 pub use render_options::{Reasoning, RenderOptions};
-pub use template::{ChatTemplate, Prompt};
+pub use template::{ChatTemplate, Piece, Prompt};
 pub use text_template::TextTemplate;
 pub use thought_marks::ThoughtMarks;
 pub use tools::ToolChoice;

@@ -60,15 +60,19 @@ impl ChatTemplate {
     pub fn render(&self, messages: &Messages, options: &RenderOptions) -> Result<Prompt, Error> {
         let plain = json!({ "messages": messages.as_slice(), "tools": options.tools }).to_string();
         let args = Value::Object(options.template_args.clone()).to_string();
-        let mark = Guard::mark(&[&plain, &args, self.renderer.source()])?;
-        let (earlier, begun) = if options.continue_final_message {
-            let (earlier, begun) = Begun::split(messages)?;
-            (earlier, Some(begun))
-        } else {
-            (messages.as_slice(), None)
-        };
+        let texts = [plain.as_str(), args.as_str(), self.renderer.source()];
+        let mut marks = Guard::marks(&texts, 1 + messages.images())?.into_iter();
+        let mark = marks.next().unwrap_or_default();
+        let images: Vec<char> = marks.collect();
+        let begun = options.continue_final_message.then(|| Begun::of(messages)).transpose()?;
+        let stands_for = |number: usize| images.get(number).map(char::to_string).unwrap_or_default();
+        let (with_images, bare) = (messages.with_images_as(stands_for), messages.with_images_as(|_| String::new()));
+        // The one that is gone on with comes apart.
+        let count = bare.len() - usize::from(begun.is_some());
+        let earlier = with_images.get(..count).unwrap_or_default();
+        let bare = bare.get(..count).unwrap_or_default();
         let answers = self.answers(options);
-        let asked = Asked { messages: earlier, begun: begun.as_ref(), options, answers, mark };
+        let asked = Asked { messages: earlier, bare, begun: begun.as_ref(), options, answers, mark };
         let marked = self.marked(&asked);
         let tools: Vec<Value> = options.tools.iter().map(|t| self.guard.mark_value(t, mark)).collect();
         let mut rendered = self.apply(&asked.request(&marked, &tools), answers).map_err(|e| {
@@ -81,7 +85,7 @@ impl ChatTemplate {
             text.push_str(&self.guard.mark_text(&begun.text, mark));
         }
         if answers == Answers::Plain {
-            return Ok(Prompt { text, mark, format: None, thoughts: None });
+            return Ok(Prompt { text, mark, images, format: None, thoughts: None });
         }
         if !tools.is_empty() && rendered.get("knows_tools") != Some(&Value::Bool(true)) {
             return Err(Error::unsupported(
@@ -101,7 +105,7 @@ impl ChatTemplate {
         } else {
             Some(self.format(&asked, &rendered, &tools)?)
         };
-        Ok(Prompt { text, mark, format, thoughts })
+        Ok(Prompt { text, mark, images, format, thoughts })
     }
 
     /// How the answer is to be read, of what rendering gave with `tools`.
@@ -276,11 +280,22 @@ fn check_tags(source: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// A piece of a rendered conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Tokens of text.
+    Tokens(Vec<Token>),
+    /// An image, by its number in the conversation.
+    Image(usize),
+}
+
 /// A rendered conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt {
     text: String,
     mark: char,
+    /// What stands for each image.
+    images: Vec<char>,
     format: Option<AnswerFormat>,
     thoughts: Option<ThoughtMarks>,
 }
@@ -296,24 +311,54 @@ impl Prompt {
         self.thoughts.as_ref()
     }
 
-    /// The prompt as text.
+    /// The prompt as text, with nothing in the places of images.
     pub fn text(&self) -> String {
-        self.text.replace(self.mark, "")
+        self.text.chars().filter(|&c| !self.is_mark(c)).collect()
     }
 
-    /// The prompt's tokens: control tokens only where the template wrote them.
+    fn is_mark(&self, c: char) -> bool {
+        c == self.mark || self.images.contains(&c)
+    }
+
+    /// The prompt's tokens, without images: control tokens only where the template wrote them.
     ///
     /// # Errors
     ///
-    /// As [`Tokenizer::tokenize`].
+    /// As [`pieces`](Self::pieces).
     pub fn tokenize(&self, tokenizer: &dyn Tokenizer) -> Result<Vec<Token>, Error> {
-        let start = tokenizer.start_text();
-        let has_start = !start.is_empty() && self.text.starts_with(start);
         let mut tokens = Vec::new();
-        for (i, piece) in self.text.split(self.mark).enumerate() {
-            let special = Special { add: i == 0 && !has_start, parse: true };
-            tokens.extend(tokenizer.tokenize(piece, special)?);
+        for piece in self.pieces(tokenizer)? {
+            if let Piece::Tokens(more) = piece {
+                tokens.extend(more);
+            }
         }
         Ok(tokens)
+    }
+
+    /// The prompt's tokens and images, in their order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tokenizer::tokenize`]; `unsupported` if the template leaves an image out.
+    pub fn pieces(&self, tokenizer: &dyn Tokenizer) -> Result<Vec<Piece>, Error> {
+        if let Some(number) = self.images.iter().position(|&image| !self.text.contains(image)) {
+            let message =
+                format!("cannot hold image {}: the model's chat template leaves it out", number + 1);
+            return Err(Error::unsupported("messages", message));
+        }
+        let start = tokenizer.start_text();
+        let has_start = !start.is_empty() && self.text.starts_with(start);
+        let mut pieces = Vec::new();
+        let mut special = Special { add: !has_start, parse: true };
+        let mut rest = self.text.as_str();
+        loop {
+            let end = rest.char_indices().find(|&(_, c)| self.is_mark(c));
+            let text = end.and_then(|(at, _)| rest.get(..at)).unwrap_or(rest);
+            pieces.push(Piece::Tokens(tokenizer.tokenize(text, special)?));
+            special.add = false;
+            let Some((at, mark)) = end else { return Ok(pieces) };
+            pieces.extend(self.images.iter().position(|&image| image == mark).map(Piece::Image));
+            rest = rest.get(at + mark.len_utf8()..).unwrap_or_default();
+        }
     }
 }

@@ -19,6 +19,7 @@ mod inbox;
 mod kept_prefixes;
 mod line;
 mod logprob;
+mod medium;
 mod model_handle;
 mod native_call;
 mod native_images;
@@ -55,6 +56,7 @@ pub use engine::{
 pub use error::{Detail, Error, ErrorCode};
 pub use generation::Generation;
 pub use logprob::TokenLogprob;
+pub use medium::{FIRST_ROW_TOKEN, Medium, RowAttention, stands_for_a_row};
 pub use model_handle::{ModelHandle, ModelSettings, Submission};
 pub use native_call::{ClearCache, NativeCall, NativeReply};
 pub use native_images::{IMAGE_OPTIONS, IMAGE_TAG, ImageNumbers, NativeImages};

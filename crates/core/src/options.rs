@@ -289,6 +289,7 @@ impl GenerateOptions {
         }
         Ok(Request {
             prompt: Vec::new(),
+            media: Vec::new(),
             native: None,
             sampling,
             stop: self.stop_rules(vocabulary_size)?,

@@ -2,13 +2,12 @@
 // and a message that the calling thread can read. Nothing here keeps state but that message.
 #include <sys/random.h>
 
-#include <cstdio>
 #include <cstring>
-#include <exception>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "guarded.h"
 #include "llama-grammar.h"
 #include "llama-kv-cache.h"
 #include "llama-model.h"
@@ -19,24 +18,7 @@ static_assert(LLAMA_STATE_SEQ_VERSION == 4, "llama.cpp writes cells otherwise: s
 
 namespace {
 
-thread_local char message[512] = "";
-
-void remember(const char * what) {
-    std::snprintf(message, sizeof message, "%s", what);
-}
-
-// What `work` returns, or `otherwise` after an exception.
-template <typename Result, typename Work> Result guarded(Result otherwise, Work work) noexcept {
-    message[0] = 0;
-    try {
-        return work();
-    } catch (const std::exception & error) {
-        remember(error.what());
-    } catch (...) {
-        remember("an exception that is not a std::exception");
-    }
-    return otherwise;
-}
+using rkllmjs::guarded;
 
 const char * skip_blank(const char * text) {
     while (*text == ' ' || *text == '\t' || *text == '\r' || *text == '\n' || *text == '#') {
@@ -173,11 +155,10 @@ uint32_t arc4random(void) {
 }
 #endif
 
-// Far from llama.cpp's own codes, which lie between -3 and 2.
-const int32_t RKLLMJS_THROWN = -1000;
+const int32_t RKLLMJS_THROWN = rkllmjs::THROWN;
 
 const char * rkllmjs_llama_message(void) {
-    return message;
+    return rkllmjs::message;
 }
 
 llama_context * rkllmjs_llama_context_new(llama_model * model, const llama_context_params * params) {

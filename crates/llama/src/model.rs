@@ -166,6 +166,20 @@ impl Model {
         usize::try_from(self.model.n_embd_out()).unwrap_or(0)
     }
 
+    /// Values of a vector in the place of a token.
+    pub fn input_size(&self) -> usize {
+        // SAFETY: the model is alive.
+        let size = unsafe { sys::llama_model_n_embd_inp(self.raw()) };
+        usize::try_from(size).unwrap_or(0)
+    }
+
+    /// Whether a token has several positions, for places in an image.
+    pub(crate) fn has_positions_in_images(&self) -> bool {
+        // SAFETY: the model is alive.
+        let kind = unsafe { sys::llama_model_rope_type(self.raw()) };
+        !matches!(kind, sys::LLAMA_ROPE_TYPE_NONE | sys::LLAMA_ROPE_TYPE_NORM | sys::LLAMA_ROPE_TYPE_NEOX)
+    }
+
     /// Numbers that the head of a reranking model gives.
     pub(crate) fn head_outputs(&self) -> usize {
         // SAFETY: the model is alive.

@@ -82,6 +82,7 @@ fn open(engine: &mut LlamaEngine, sequence: SequenceId, sampling: &Sampling, pro
         logprobs: None,
         candidates: &[],
         max_tokens: None,
+        media: &[],
         native: None,
     };
     engine.open(sequence, opening).expect("it opens");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rkllmjs_chat::{AnswerFormat, ChatTemplate, Messages, RenderOptions, Thinking};
 use rkllmjs_core::{
-    CONTROL_VECTOR_PREFIX, Constraint, Error, ErrorCode, GenerateOptions, ModelHandle, NativeCall,
+    CONTROL_VECTOR_PREFIX, Constraint, Error, ErrorCode, GenerateOptions, Medium, ModelHandle, NativeCall,
     NativeContent, NativeInput, NativeReply, OptionFact, Overflow, Request, Special, Stats, Submission,
     ThoughtLimit, Thoughts, Token, Tokenizer, check_grammar,
 };
@@ -16,6 +16,7 @@ use crate::answer::Answer;
 use crate::control_vectors::{self, ControlVector};
 use crate::fill;
 use crate::groups::compute_groups;
+use crate::images::{ImageSource, Seen, Vision};
 use crate::prepare::Prepare;
 use crate::rank_head::Ranks;
 use crate::reading::{Desk, Reading};
@@ -47,8 +48,8 @@ pub enum PromptInput {
     Text(String),
     /// Tokens as they are.
     Tokens(Vec<Token>),
-    /// A conversation, rendered with the model's chat template.
-    Messages(Messages, RenderOptions),
+    /// A conversation, rendered with the model's chat template, and its images in their order.
+    Messages(Messages, RenderOptions, Vec<ImageSource>),
     /// What comes before the answer, text or tokens, and the text that comes after it.
     Fill(Box<PromptInput>, String),
     /// What the engine reads itself, and the tokens if that is what it reads.
@@ -58,6 +59,10 @@ pub enum PromptInput {
 /// A prompt as the scheduler takes it.
 struct ReadPrompt {
     tokens: Vec<Token>,
+    /// What tokens stand for that are none of the vocabulary.
+    media: Vec<Arc<Medium>>,
+    /// Whether what is computed of it may be shared.
+    shares: bool,
     native: Option<NativeInput>,
     /// How to read the answer, if that is more than text.
     format: Option<AnswerFormat>,
@@ -69,7 +74,21 @@ struct ReadPrompt {
 
 impl From<Vec<Token>> for ReadPrompt {
     fn from(tokens: Vec<Token>) -> Self {
-        Self { tokens, native: None, format: None, thoughts: None, keep: 0 }
+        Self {
+            tokens,
+            media: Vec::new(),
+            shares: true,
+            native: None,
+            format: None,
+            thoughts: None,
+            keep: 0,
+        }
+    }
+}
+
+impl From<Seen> for ReadPrompt {
+    fn from(seen: Seen) -> Self {
+        Self { media: seen.media, shares: seen.shares, ..Self::from(seen.tokens) }
     }
 }
 
@@ -95,6 +114,8 @@ pub(crate) struct Parts {
     /// Compiles what an answer is held to, where the engine can be.
     pub(crate) compile: Option<Compile>,
     pub(crate) template: Option<String>,
+    /// What reads images, or why nothing does.
+    pub(crate) vision: Result<Vision, Error>,
     /// Numbers in the vector of a token, where prompts of vectors are taken and it is known.
     pub(crate) embedding_length: Option<u32>,
     /// How the model ranks documents.
@@ -212,8 +233,9 @@ impl Model {
         let mut request = options.build(&limits.options, self.vocabulary_size()?, random_seed())?;
         request.max_tokens = request.max_tokens.or(parts.default_max_tokens);
         self.check_adapters(&request.adapters)?;
-        if let PromptInput::Messages(_, render) = &prompt {
+        if let PromptInput::Messages(messages, render, _) = &prompt {
             self.check_tools(render, &request)?;
+            self.check_images(messages)?;
         }
         let (answer, submission, reading) = self.begin(&prompt, request.choices, notify)?;
         // Not `self`: a queued job must not keep a model open that its owner has let go of.
@@ -285,6 +307,14 @@ impl Model {
         Ok(())
     }
 
+    /// Refuses images for a model that cannot see.
+    fn check_images(&self, messages: &Messages) -> Result<(), Error> {
+        match &self.inner.parts.vision {
+            Err(refusal) if messages.images() > 0 => Err(refusal.clone()),
+            _ => Ok(()),
+        }
+    }
+
     fn start(
         &self,
         submission: Submission,
@@ -295,10 +325,13 @@ impl Model {
         if submission.is_cancelled() {
             return submission.cancel();
         }
-        let read = self.read_prompt(prompt).and_then(|read| self.with_kept(read, prompt));
+        let stop = || submission.is_cancelled();
+        let read = self.read_prompt(prompt, &stop).and_then(|read| self.with_kept(read, prompt));
+        let is_closing = self.inner.parts.vision.as_ref().is_ok_and(Vision::is_closing);
         let request = read.and_then(|read| self.complete(request, read, reading));
         match request.and_then(|request| self.compile(&request).map(|()| request)) {
             Ok(request) => submission.start(request),
+            Err(_) if submission.is_cancelled() || is_closing => submission.cancel(),
             Err(error) => submission.fail(error),
         }
     }
@@ -320,6 +353,8 @@ impl Model {
     ) -> Result<Request, Error> {
         request.keep = read.keep;
         request.prompt = read.tokens;
+        request.media = read.media;
+        request.cache_prompt &= read.shares;
         request.native = read.native.map(Arc::new);
         request.sampling.thoughts = read.thoughts;
         let (Some(format), Some(reading)) = (read.format, reading) else { return Ok(request) };
@@ -344,7 +379,7 @@ impl Model {
         Ok(request)
     }
 
-    fn read_prompt(&self, prompt: &PromptInput) -> Result<ReadPrompt, Error> {
+    fn read_prompt(&self, prompt: &PromptInput, stop: &dyn Fn() -> bool) -> Result<ReadPrompt, Error> {
         let in_engine = self.is_vocabulary_in_engine();
         match prompt {
             PromptInput::Text(text) if in_engine => Ok(ReadPrompt::native_text(text.clone())),
@@ -352,15 +387,21 @@ impl Model {
                 self.tokenize(text, Special { add: true, parse: true }).map(ReadPrompt::from)
             }
             PromptInput::Tokens(tokens) => Ok(tokens.clone().into()),
-            PromptInput::Messages(messages, _) if in_engine => {
+            PromptInput::Messages(messages, ..) if in_engine => {
                 only_user_text(messages).map(ReadPrompt::native_text)
             }
-            PromptInput::Messages(messages, options) => {
+            PromptInput::Messages(messages, options, images) => {
                 let rendered = self.template()?.render(messages, options)?;
+                let format = rendered.format().cloned();
                 let tokenizer = self.tokenizer()?;
-                let tokens = rendered.tokenize(tokenizer.as_ref())?;
                 let thoughts = thought_limit(rendered.thoughts(), options, tokenizer.as_ref())?;
-                Ok(ReadPrompt { format: rendered.format().cloned(), thoughts, ..tokens.into() })
+                let read: ReadPrompt = match &self.inner.parts.vision {
+                    Ok(vision) if messages.images() > 0 => {
+                        vision.see(rendered.pieces(tokenizer.as_ref())?, images, stop)?.into()
+                    }
+                    _ => rendered.tokenize(tokenizer.as_ref())?.into(),
+                };
+                Ok(ReadPrompt { format, thoughts, ..read })
             }
             PromptInput::Fill(before, after) => {
                 let tokenizer =
@@ -381,7 +422,7 @@ impl Model {
         let tokenizer = self.tokenizer()?;
         let start = fill::start_token(tokenizer.as_ref())?;
         let mut keep = u32::from(start.is_some() && read.tokens.first().copied() == start);
-        if let PromptInput::Messages(messages, options) = prompt
+        if let PromptInput::Messages(messages, options, _) = prompt
             && let Some(system) = messages.system_part()
         {
             let options = RenderOptions {
@@ -501,6 +542,7 @@ impl Model {
     ///
     /// As [`ChatTemplate::render`]; `unsupported` without a template.
     pub fn apply_chat_template(&self, messages: &Messages, options: &RenderOptions) -> Result<String, Error> {
+        refuse_images(messages)?;
         Ok(self.template()?.render(messages, options)?.text())
     }
 
@@ -510,6 +552,7 @@ impl Model {
     ///
     /// As [`apply_chat_template`](Self::apply_chat_template).
     pub fn count_tokens(&self, messages: &Messages, options: &RenderOptions) -> Result<usize, Error> {
+        refuse_images(messages)?;
         Ok(self.template()?.render(messages, options)?.tokenize(self.tokenizer()?.as_ref())?.len())
     }
 
@@ -742,11 +785,17 @@ impl Model {
 
     /// The tokens of a prompt.
     pub(crate) fn prompt_tokens(&self, prompt: &PromptInput) -> Result<Vec<Token>, Error> {
-        self.read_prompt(prompt).map(|read| read.tokens)
+        if let PromptInput::Messages(messages, ..) = prompt {
+            refuse_images(messages)?;
+        }
+        self.read_prompt(prompt, &|| false).map(|read| read.tokens)
     }
 
     /// Ends everything: running answers end `cancelled`. Returns at once; may be called twice.
     pub fn close(&self) {
+        if let Ok(vision) = &self.inner.parts.vision {
+            vision.close();
+        }
         self.inner.parts.prepare.close();
         self.inner.parts.handle.close();
     }
@@ -756,8 +805,22 @@ impl Model {
         self.inner.parts.handle.wait_closed(CLOSE_MOST);
         registry::remove(&self.inner.parts.handle);
         *self.vocabulary() = Vocabulary::Closed;
+        if let Ok(vision) = &self.inner.parts.vision {
+            vision.free();
+        }
         rkllmjs_llama::release_memory();
     }
+}
+
+/// What a conversation with images takes shows once they are read, which is not for whoever waits for an answer at
+/// once.
+fn refuse_images(messages: &Messages) -> Result<(), Error> {
+    if messages.images() == 0 {
+        return Ok(());
+    }
+    let message = "cannot hold images here: what they take is known once they are read, as usage.promptTokens of an \
+                   answer tells";
+    Err(Error::unsupported("messages", message))
 }
 
 /// The text of a conversation that an engine's own template can take: one turn of the user.

@@ -146,7 +146,7 @@ fn can_choose(engine: &dyn Engine, option: &str) -> bool {
 }
 
 fn opening<'a>(sampling: &'a Sampling, prompt: &'a [Token], logprobs: Option<u32>) -> Opening<'a> {
-    Opening { sampling, prompt, logprobs, candidates: &[], max_tokens: None, native: None }
+    Opening { sampling, prompt, logprobs, candidates: &[], max_tokens: None, media: &[], native: None }
 }
 
 /// Opens a sequence, with the log probabilities that tell a near tie where the engine has them.

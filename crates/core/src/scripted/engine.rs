@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{Gate, Record, RecordedRun, RecordedStep};
 use crate::{
     AbortSwitch, Adapters, Batch, Engine, Error, ErrorCode, Limits, Opening, OptionSupport, Proposal, Run,
-    Sampled, SequenceId, Sink, StepOutcome, Token,
+    Sampled, SequenceId, Sink, StepOutcome, Token, stands_for_a_row,
 };
 
 /// What a step of the script does instead of succeeding.
@@ -178,7 +178,9 @@ impl ScriptedEngine {
     /// What is wrong about `batch`, if anything.
     fn breach(&self, batch: &Batch<'_>) -> Option<String> {
         let total: usize = batch.runs.iter().map(|run| run.tokens.len()).sum();
-        if total == 0 || total > self.limits.batch as usize {
+        // Rows may have to come at once.
+        let of_tokens = batch.runs.iter().filter(|run| !run.is_of_rows()).map(|run| run.tokens.len());
+        if total == 0 || of_tokens.sum::<usize>() > self.limits.batch as usize {
             return Some(format!("a batch of {total} tokens"));
         }
         let used = self.used();
@@ -219,6 +221,9 @@ impl ScriptedEngine {
         }
         if known.cells.len() != run.start as usize {
             return Some(format!("a run from {} on {} cached tokens", run.start, known.cells.len()));
+        }
+        if run.tokens.iter().any(|&token| stands_for_a_row(token) != run.is_of_rows()) {
+            return Some("a run of tokens and of rows".to_owned());
         }
         let drafts = run.drafts().len();
         if drafts > 0 && (!run.sample || drafts >= run.tokens.len() || run.drafted > self.limits.drafts) {

@@ -7,6 +7,7 @@ mod choice;
 mod constraint;
 mod definitions;
 mod grammar;
+mod images;
 mod mirostat;
 mod penalties;
 mod running;
