@@ -44,7 +44,8 @@ export async function runScenario(scenario, contenders, { model, threads, rounds
         }
       }
     }
-    for (const row of rows) if (row.session?.pid !== undefined && row.error === undefined) row.memory = memoryOf(row.session.pid)
+    const stayed = rows.filter(({ session, error }) => session?.pid !== undefined && error === undefined)
+    for (const row of stayed) row.memory = memoryOf(row.session.pid)
   } finally {
     for (const neighbour of neighbours) neighbour.kill('SIGKILL')
     for (const row of rows) await row.session?.close()

@@ -18,8 +18,10 @@ const GAIN_LEAST: f64 = 0.9;
 /// Computing between two trials, at first and after trials that were of no use.
 const PAUSE_LEAST: Duration = Duration::from_millis(250);
 const PAUSE_MOST: Duration = Duration::from_secs(8);
-/// A pause is at least so many times as long as the trial before it.
-const PAUSE_TRIALS: u32 = 20;
+/// A pause after a trial of no use is at least so many times as long as it: of fewer threads, which may cost half of
+/// the speed while it lasts, and of more, without which half may be lost until the next.
+const PAUSE_AFTER_FEWER: u32 = 20;
+const PAUSE_AFTER_MORE: u32 = 4;
 
 /// A step of single tokens that was computed.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +53,12 @@ impl Stretch {
 
     fn step_seconds(&self) -> f64 {
         self.wall.as_secs_f64() / f64::from(self.steps.max(1))
+    }
+
+    /// Whether its steps cannot be faster any more than those that took so long.
+    fn is_lost(&self, step_seconds: f64) -> bool {
+        let most = GAIN_LEAST * step_seconds * f64::from(STEPS_LEAST);
+        self.wall >= WINDOW && self.wall.as_secs_f64() > most
     }
 
     /// Whether `threads` threads had to do without a processor.
@@ -113,7 +121,7 @@ impl Governor {
         match &mut self.trial {
             Some((_, tried)) => {
                 tried.add(step);
-                if tried.is_long() {
+                if tried.is_long() || tried.is_lost(self.stretch.step_seconds()) {
                     self.judge();
                 }
             }
@@ -152,10 +160,12 @@ impl Governor {
         if tried.step_seconds() <= GAIN_LEAST * self.stretch.step_seconds() {
             self.settled = threads;
             self.pause = PAUSE_LEAST;
+            self.wait = self.pause;
         } else {
+            let trials = if self.tried_fewer { PAUSE_AFTER_FEWER } else { PAUSE_AFTER_MORE };
             self.pause = (self.pause * 2).min(PAUSE_MOST);
+            self.wait = self.pause.max(tried.wall * trials);
         }
-        self.wait = self.pause.max(tried.wall * PAUSE_TRIALS);
         self.stretch = Stretch::default();
     }
 }
@@ -210,6 +220,17 @@ mod tests {
         run(&mut governor, QUIET, 20.0);
         let spent = run(&mut governor, QUIET, 20.0);
         assert!(spent[2] > 0.99, "{spent:?}");
+    }
+
+    #[test]
+    fn a_short_disturbance_of_slow_steps_is_soon_over() {
+        let quiet: Machine = |threads| (100.0 / f64::from(threads), 100.0);
+        let disturbed: Machine = |threads| if threads == 1 { (100.0, 100.0) } else { (300.0, 350.0) };
+        let mut governor = Governor::new(2);
+        run(&mut governor, quiet, 5.0);
+        run(&mut governor, disturbed, 3.0);
+        let spent = run(&mut governor, quiet, 5.0);
+        assert!(spent[2] > 0.5, "{spent:?}");
     }
 
     #[test]

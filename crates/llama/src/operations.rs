@@ -27,6 +27,7 @@ mod tests {
     }
 
     /// Weights in q8_0, `rows` of `width` values, times as many tokens as `tokens` holds, by ggml on `threads`.
+    #[expect(clippy::multiple_unsafe_ops_per_block, reason = "the calls live off one context")]
     fn product(width: usize, rows: usize, weights: &[f32], tokens: &[f32], threads: i32) -> Vec<f32> {
         let count = tokens.len() / width;
         let [w, r, n] = [width, rows, count].map(|size| i64::try_from(size).expect("small"));
@@ -69,11 +70,10 @@ mod tests {
                 let tokens = values(width * count, 2);
                 let alone: Vec<f32> =
                     tokens.chunks(width).flat_map(|token| product(width, rows, &weights, token, 1)).collect();
-                for (i, got) in alone.iter().enumerate() {
-                    let (row, token) = (i % rows, i / rows);
-                    let of =
-                        |all: &[f32], place: usize| all.chunks(width).nth(place).expect("a row").to_vec();
-                    assert_near(*got, &of(&weights, row), &of(&tokens, token));
+                for (token, sums) in tokens.chunks(width).zip(alone.chunks(rows)) {
+                    for (row, got) in weights.chunks(width).zip(sums) {
+                        assert_near(*got, row, token);
+                    }
                 }
                 for threads in [1, 2, 3] {
                     let together = product(width, rows, &weights, &tokens, threads);
