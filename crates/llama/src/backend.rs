@@ -8,11 +8,16 @@ use rkllmjs_core::{Error, ErrorCode};
 
 use crate::{log, operations};
 
+/// Blocks from this size on are mapped by themselves: far above what programs allocate often, below a model's buffers.
+#[cfg(target_env = "gnu")]
+const LARGE_BYTES: libc::c_int = 4 << 20;
+
 /// llama.cpp's process-wide state: made once, never freed, because engines may outlive any owner.
 pub(crate) fn backend() -> Result<&'static LlamaBackend, Error> {
     static BACKEND: OnceLock<Result<LlamaBackend, String>> = OnceLock::new();
     let made = BACKEND.get_or_init(|| {
         log::install();
+        map_large_memory();
         let backend = LlamaBackend::init().map_err(|e| e.to_string())?;
         make_statics();
         // Whatever computes asks for the backend first.
@@ -20,6 +25,19 @@ pub(crate) fn backend() -> Result<&'static LlamaBackend, Error> {
         Ok(backend)
     });
     made.as_ref().map_err(|e| Error::new(ErrorCode::EngineFailed, format!("llama.cpp does not start: {e}")))
+}
+
+/// Has the C library map large blocks by themselves, so that freeing one gives it back. glibc raises its own limit
+/// with every large block that is freed, up to 32 MiB, and then cuts the next ones from heaps whose unused end
+/// `malloc_trim` leaves alone on every thread but the first: whole models stayed behind there.
+fn map_large_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: plain functions that may be called at any time; glibc locks its own settings.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BYTES);
+        // Setting the one stops the other from following at twice its value, as glibc has it; 128 KiB is left then.
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 2 * LARGE_BYTES);
+    }
 }
 
 /// Makes ggml construct the statics that every computation reads, so that what is registered for the
