@@ -66,7 +66,8 @@ impl ChatTemplate {
         let images: Vec<char> = marks.collect();
         let begun = options.continue_final_message.then(|| Begun::of(messages)).transpose()?;
         let stands_for = |number: usize| images.get(number).map(char::to_string).unwrap_or_default();
-        let (with_images, bare) = (messages.with_images_as(stands_for), messages.with_images_as(|_| String::new()));
+        let (with_images, bare) =
+            (messages.with_images_as(stands_for), messages.with_images_as(|_| String::new()));
         // The one that is gone on with comes apart.
         let count = bare.len() - usize::from(begun.is_some());
         let earlier = with_images.get(..count).unwrap_or_default();

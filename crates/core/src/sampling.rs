@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Constraint, Thoughts, SAMPLER_NAMES, ThoughtLimit, Token};
+use crate::{Constraint, SAMPLER_NAMES, ThoughtLimit, Thoughts, Token};
 
 /// A step of the sampler chain, named as the option that drives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -74,15 +74,7 @@ struct ReadPrompt {
 
 impl From<Vec<Token>> for ReadPrompt {
     fn from(tokens: Vec<Token>) -> Self {
-        Self {
-            tokens,
-            media: Vec::new(),
-            shares: true,
-            native: None,
-            format: None,
-            thoughts: None,
-            keep: 0,
-        }
+        Self { tokens, media: Vec::new(), shares: true, native: None, format: None, thoughts: None, keep: 0 }
     }
 }
 

@@ -26,7 +26,8 @@ impl Rule {
             return Ok(Some(Self::Grammar(Grammar::new(model, text, sampling)?)));
         }
         let Some(constraint) = &sampling.constraint else { return Ok(None) };
-        let follower = model.constraints().follow(constraint, sampling.free_thoughts.as_ref(), model.as_ref())?;
+        let follower =
+            model.constraints().follow(constraint, sampling.free_thoughts.as_ref(), model.as_ref())?;
         Ok(Some(Self::Constraint(Box::new(follower))))
     }
 
