@@ -25,22 +25,48 @@ const RECURSIVE: [&str; 3] = [
      const std::string_view item_sep, const std::string_view key_sep) {",
 ];
 
-/// A copy of llama.cpp's `value.cpp` whose recursive functions look at the stack: a list may hold itself. The linker
-/// takes it in place of the original, since the shim asks for a symbol that only the copy has.
+/// How `replace` goes through a text: in place, so that each replacement moves all that follows. Seconds may pass
+/// without an allocation, and so without a limit.
+const REPLACE_IN_PLACE: &str = "
+                    while ((pos = str.find(old_str, pos)) != std::string::npos) {
+                        str.replace(pos, old_str.length(), new_str);
+                        pos += new_str.length();
+                    }
+";
+
+/// The same into a new text, looking at the clock.
+const REPLACE_ANEW: &str = "
+                    std::string replaced;
+                    size_t      from = 0;
+                    while ((pos = str.find(old_str, from)) != std::string::npos) {
+                        rkllmjs::check_time();
+                        replaced.append(str, from, pos - from);
+                        replaced += new_str;
+                        from = pos + old_str.length();
+                    }
+                    str = replaced.append(str, from);
+";
+
+/// A copy of llama.cpp's `value.cpp` whose recursive functions look at the stack, as a list may hold itself, and whose
+/// `replace` looks at the clock. The linker takes it in place of the original, since the shim asks for a symbol that
+/// only the copy has.
 fn guarded_values(source: &Path) -> Result<PathBuf, Box<dyn std::error::Error>> {
     let mut text = std::fs::read_to_string(source.join("common/jinja/value.cpp"))?;
     for function in RECURSIVE {
-        if text.matches(function).count() != 1 {
-            return Err(
-                format!("llama.cpp's value.cpp has no {function:?}: guard what took its place").into()
-            );
-        }
-        text = text.replace(function, &format!("{function} rkllmjs::check_stack();"));
+        text = replaced_once(&text, function, &format!("{function} rkllmjs::check_stack();"))?;
     }
+    text = replaced_once(&text, REPLACE_IN_PLACE, REPLACE_ANEW)?;
     let copy = PathBuf::from(std::env::var("OUT_DIR")?).join("guarded_values.cpp");
     let marker = "extern \"C\" int rkllmjs_values_are_guarded() { return 1; }";
     std::fs::write(&copy, format!("#include \"limits.h\"\n{text}\n{marker}\n"))?;
     Ok(copy)
+}
+
+fn replaced_once(text: &str, from: &str, to: &str) -> Result<String, String> {
+    if text.matches(from).count() != 1 {
+        return Err(format!("llama.cpp's value.cpp has no {from:?}: guard what took its place"));
+    }
+    Ok(text.replace(from, to))
 }
 
 /// Where the sys crate keeps llama.cpp: its `cargo:ggml_cmake_dir` points into its build output, and

@@ -2,7 +2,9 @@
 
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
-use rkllmjs_llama_common::{Answers, ChatError, Parser, Progress, Templates};
+use std::time::Duration;
+
+use rkllmjs_llama_common::{Answers, ChatError, Parser, Progress, Templates, ThreadClock};
 use serde_json::{Value, json};
 
 fn template() -> Templates {
@@ -74,6 +76,37 @@ fn a_template_that_grows_without_end_passes_a_limit() {
         Err(error) => error,
     };
     assert_eq!(passed, ChatError::PassedLimit("takes too much memory".to_owned()));
+}
+
+#[test]
+fn replacements_that_grow_pass_a_limit_within_a_second() {
+    let source = "{% set ns = namespace(s='xx') %}{% for i in range(40) %}\
+                  {% set ns.s = ns.s | replace('x', 'xx') %}{% endfor %}{{ ns.s | length }}";
+    let clock = ThreadClock::of_this_thread().expect("a clock");
+    let before = clock.used().expect("time");
+    let bomb = Templates::new(source, "", "")
+        .and_then(|bomb| bomb.apply(r#"{"messages":[{"role":"user","content":"Hi"}]}"#, Answers::Calls));
+    assert!(matches!(bomb, Err(ChatError::PassedLimit(_))), "{bomb:?}");
+    let took = clock.used().expect("time").saturating_sub(before);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn a_template_replaces_every_match_once() {
+    for (filter, text) in [
+        ("replace('-', '+')", "a+b++c"),
+        ("replace('-', '')", "abc"),
+        ("replace('-', '--')", "a--b----c"),
+        ("replace('b', 'b')", "a-b--c"),
+        ("replace('a-b--c', '')", ""),
+        ("replace('?', '!')", "a-b--c"),
+    ] {
+        let template = Templates::new(&format!("{{{{ 'a-b--c' | {filter} }}}}"), "", "").expect("template");
+        let request = r#"{"messages":[{"role":"user","content":"Hi"}]}"#;
+        let rendered = template.apply(request, Answers::Plain).expect("rendered");
+        let rendered: Value = serde_json::from_str(&rendered).expect("json");
+        assert_eq!(rendered["prompt"], text, "{filter}");
+    }
 }
 
 fn tools(count: usize) -> Vec<Value> {
