@@ -36,7 +36,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn compile_operations(llama: &Llama) {
     let mut build = cc::Build::new();
     build.cpp(true).std("c++17").opt_level(3).warnings(false);
-    build.files(["cpp/attention.cpp", "cpp/operations.cpp", "cpp/product.cpp"]);
+    for file in ["attention", "attention_tiles", "attention_tokens", "operations", "product"] {
+        build.file(format!("cpp/{file}.cpp"));
+    }
     for folder in ["ggml/include", "ggml/src", "ggml/src/ggml-cpu"] {
         build.include(llama.source.join(folder));
     }

@@ -35,8 +35,8 @@ const SEQUENCES_MAX: u32 = 256;
 /// Holders of cache beside the sequences. Each costs llama.cpp a row of logits and us a look when a prompt
 /// comes.
 const KEPT_MAX: u32 = 32;
-/// Tokens beyond which only one prefix is kept: attention walks past all cells in use.
-const KEPT_TOKENS: u32 = 4096;
+/// Tokens beyond which only one prefix is kept: each step makes a mask of all cells in use and walks it.
+const KEPT_TOKENS: u32 = 16_384;
 
 /// Most drafts of a run: a step of more tokens than this costs about as much for each as a step of its own.
 const DRAFTS_MAX: u32 = 63;
