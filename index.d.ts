@@ -47,7 +47,7 @@ export declare class NativeModel {
   /** Does what only an engine with caches and templates of its own can do; `call` is JSON. */
   callNative(call: string, tokens: Uint32Array): Promise<NativeCallReply | NativeError>
   /** Starts an answer to a conversation, given as JSON. */
-  chat(messages: string, chatOptions: string, options: NativeGenerateOptions): NativeResult<NativeGeneration>
+  chat(messages: string, chatOptions: string, options: NativeGenerateOptions, images: Array<NativeImage>): NativeResult<NativeGeneration>
   /** The tokens of a text. */
   tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): NativeResult<Uint32Array>
   /** The text of tokens. */
@@ -181,6 +181,11 @@ export interface NativeGenerateOptions {
   /** Added to the logits of those tokens; -Infinity bans one. */
   logitBiasValues?: Array<number>
   grammar?: string
+  /** As JSON. */
+  jsonSchema?: string
+  /** The schema that the format asks for, as JSON. */
+  responseFormat?: string
+  regex?: string
   /** In camelCase. */
   samplers?: Array<string>
   /** Adapters to run under, as many as `loraScales`. */
@@ -198,6 +203,14 @@ export interface NativeGenerateOptions {
   speculativeMaxTokens?: number
   /** What follows the answer; `generate` alone takes it. */
   suffix?: string
+}
+
+/** An image of a conversation: its bytes, or the path of its file. */
+export interface NativeImage {
+  /** Where it stands, for messages. */
+  place: string
+  bytes?: Uint8Array
+  path?: string
 }
 
 /** What stands round the images of a prompt. */
@@ -229,6 +242,7 @@ export interface NativeLoadOptions {
   engine?: string
   isolate?: boolean
   draftModel?: string
+  mmproj?: string
   /** What a child process runs that is to hold the engine. */
   engineProgram?: NativeEngineProgram
   npu?: NativeNpuOptions

@@ -303,7 +303,7 @@ describe('a malformed conversation', () => {
       'messages\\[0\\]\\.content\\[1\\]',
       [[user([{ type: 'text', text: 'x' }, 'y'])], [user([{ type: 'text', text: 'x' }, null])]],
     ],
-    ['messages\\[0\\]\\.content\\[0\\]\\.type', [[user([{ type: 'image_url', image_url: { url: 'x' } }])], [user([{}])]]],
+    ['messages\\[0\\]\\.content\\[0\\]\\.type', [[user([{ type: 'video' }])], [user([{}])]]],
     ['messages\\[0\\]\\.content\\[0\\]\\.text', [[user([{ type: 'text' }])], [user([{ type: 'text', text: 1 }])]]],
     ['messages\\[0\\]\\.name', [[{ ...ok, name: 1 }]]],
     ['messages\\[0\\]\\.toolCallId', [[{ role: 'tool', content: 'x', toolCallId: 7 }]]],

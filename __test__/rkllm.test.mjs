@@ -77,6 +77,8 @@ for (const abi of ['1.2', '1.3']) {
       for (const [option, value] of [
         ['seed', 1],
         ['grammar', 'root ::= "x"'],
+        ['jsonSchema', { type: 'object' }],
+        ['regex', 'x'],
         ['logprobs', true],
         ['minP', 0.2],
       ]) {

@@ -149,6 +149,9 @@ fn usage_value(usage: Usage) -> Value {
         "completionTokens": usage.completion_tokens,
         "cachedTokens": usage.cached_tokens,
     });
+    if usage.reasoning_tokens > 0 {
+        set(&mut value, "reasoningTokens", usage.reasoning_tokens.into());
+    }
     if usage.dropped_tokens > 0 {
         set(&mut value, "droppedTokens", usage.dropped_tokens.into());
     }

@@ -3,11 +3,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use napi::Env;
-use napi::bindgen_prelude::{Either, Float32Array, Function, Null, Object, Uint32Array};
+use napi::bindgen_prelude::{Either, Float32Array, Function, Null, Object, Uint8Array, Uint32Array};
 use napi_derive::napi;
 use rkllmjs_chat::{Messages, RenderOptions};
 use rkllmjs_core::{Error, GenerateOptions, NativeInput, Special};
-use rkllmjs_runtime::{ControlVector, Hooks, Model, PerplexityOptions, PromptInput, Ranking, RerankInput};
+use rkllmjs_runtime::{
+    ControlVector, Hooks, ImageData, ImageSource, Model, PerplexityOptions, PromptInput, Ranking, RerankInput,
+};
 
 use crate::deferred::promise;
 use crate::environment::Environment;
@@ -36,6 +38,25 @@ pub struct NativeEmbeddings {
     pub vectors: Vec<Float32Array>,
     /// Tokens of all texts.
     pub prompt_tokens: f64,
+}
+
+/// An image of a conversation: its bytes, or the path of its file.
+#[napi(object)]
+pub struct NativeImage {
+    /// Where it stands, for messages.
+    pub place: String,
+    pub bytes: Option<Uint8Array>,
+    pub path: Option<String>,
+}
+
+impl From<NativeImage> for ImageSource {
+    fn from(NativeImage { place, bytes, path }: NativeImage) -> Self {
+        let data = match (bytes, path) {
+            (Some(bytes), _) => ImageData::Bytes(bytes.to_vec()),
+            (None, path) => ImageData::Path(PathBuf::from(path.unwrap_or_default())),
+        };
+        Self { place, data }
+    }
 }
 
 /// A look at the work going on.
@@ -176,12 +197,12 @@ impl NativeModel {
         messages: String,
         chat_options: String,
         options: NativeGenerateOptions,
+        images: Vec<NativeImage>,
     ) -> NativeResult<NativeGeneration> {
-        let prompt = conversation(&messages, &chat_options);
-        as_value(
-            prompt
-                .and_then(|(messages, render)| self.begin(PromptInput::Messages(messages, render), options)),
-        )
+        let images = images.into_iter().map(ImageSource::from).collect();
+        as_value(conversation(&messages, &chat_options).and_then(|(messages, render)| {
+            self.begin(PromptInput::Messages(messages, render, images), options)
+        }))
     }
 
     /// The tokens of a text.

@@ -29,6 +29,7 @@ pub struct NativeLoadOptions {
     pub engine: Option<String>,
     pub isolate: Option<bool>,
     pub draft_model: Option<String>,
+    pub mmproj: Option<String>,
     /// What a child process runs that is to hold the engine.
     pub engine_program: Option<NativeEngineProgram>,
     pub npu: Option<NativeNpuOptions>,
@@ -65,6 +66,7 @@ impl From<NativeLoadOptions> for LoadOptions {
             engine: o.engine,
             isolate: o.isolate,
             draft_model: o.draft_model,
+            mmproj: o.mmproj,
             engine_program: o
                 .engine_program
                 .map(|p| EngineProgram { program: p.program.into(), arguments: p.arguments }),
@@ -112,6 +114,11 @@ pub struct NativeGenerateOptions {
     /// Added to the logits of those tokens; -Infinity bans one.
     pub logit_bias_values: Option<Vec<f64>>,
     pub grammar: Option<String>,
+    /// As JSON.
+    pub json_schema: Option<String>,
+    /// The schema that the format asks for, as JSON.
+    pub response_format: Option<String>,
+    pub regex: Option<String>,
     /// In camelCase.
     pub samplers: Option<Vec<String>>,
     /// Adapters to run under, as many as `loraScales`.
@@ -160,6 +167,9 @@ impl From<NativeGenerateOptions> for GenerateOptions {
             stop_tokens: o.stop_tokens,
             ignore_eos: o.ignore_eos,
             grammar: o.grammar,
+            json_schema: o.json_schema,
+            response_format: o.response_format,
+            regex: o.regex,
             logprobs: o.logprobs,
             top_logprobs: o.top_logprobs,
             n: o.n,

@@ -43,7 +43,7 @@ impl Given {
             Self::Raw(prompt) => Ok(Some(prompt)),
             Self::Messages(messages, options) => {
                 let (messages, render) = conversation(&messages, &options)?;
-                Ok(Some(PromptInput::Messages(messages, render)))
+                Ok(Some(PromptInput::Messages(messages, render, Vec::new())))
             }
             Self::Nothing => Ok(None),
         }

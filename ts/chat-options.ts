@@ -1,4 +1,6 @@
 import type { GenerateOptions } from './generate-options.js'
+import type { Reasoning } from './reasoning.js'
+import type { ResponseFormat } from './response-format.js'
 import type { ToolChoice, ToolDefinition } from './tool.js'
 
 /** How a conversation becomes a prompt. */
@@ -36,20 +38,28 @@ export interface ChatTemplateOptions {
    */
   readonly parallelToolCalls?: boolean | undefined
   /**
-   * What becomes of the thoughts of a model that thinks: they come apart from the text (`'auto'`), stay in it
-   * as the model writes them (`'inline'`), or the template is told that none are wanted (`'off'`).
+   * Whether the answer goes on with the last message, one of the assistant, instead of following it. The result
+   * has only what is new.
+   *
+   * @defaultValue false
+   */
+  readonly continueFinalMessage?: boolean | undefined
+  /**
+   * Whether a model that thinks does so, and what becomes of its thoughts: they come apart from the text
+   * (`'auto'`), the template is told besides that they are wanted (`'on'`) or not (`'off'`), or they stay in the
+   * text as the model writes them (`'inline'`). `{ mode, maxTokens }` ends them after so many tokens.
    *
    * @defaultValue 'auto'
    */
-  readonly reasoning?: 'auto' | 'inline' | 'off' | undefined
+  readonly reasoning?: Reasoning | undefined
 }
 
 /** How the next message of a conversation is made. */
 export interface ChatOptions extends GenerateOptions, ChatTemplateOptions {
   /**
-   * What the answer must look like: free text, in this version. A `grammar` can narrow it.
+   * What the answer must look like: free text, any JSON object, or JSON that fits a schema.
    *
    * @defaultValue `{ type: 'text' }`
    */
-  readonly responseFormat?: { readonly type: 'text' } | undefined
+  readonly responseFormat?: ResponseFormat | undefined
 }

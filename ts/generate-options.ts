@@ -1,3 +1,4 @@
+import type { JsonSchema } from './response-format.js'
 import type { SamplerName } from './sampler-name.js'
 import type { OnToken } from './token-callback.js'
 
@@ -195,6 +196,18 @@ export interface GenerateOptions {
    * @defaultValue none
    */
   readonly grammar?: string | undefined
+  /**
+   * A JSON Schema that the text must fit: the answer is JSON, and one that ends by itself is whole.
+   *
+   * @defaultValue none
+   */
+  readonly jsonSchema?: JsonSchema | undefined
+  /**
+   * A regular expression that the text must match as a whole, as JavaScript writes it with the flag `u`.
+   *
+   * @defaultValue none
+   */
+  readonly regex?: string | undefined
   /**
    * Reports how likely each token was.
    *

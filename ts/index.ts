@@ -56,6 +56,7 @@ export type { ModelInfo, MemoryEstimate } from './model-info.js'
 export type { ModelStats } from './model-stats.js'
 export type { FilePath } from './path.js'
 
+export { Answer } from './answer.js'
 export { Generation } from './generation.js'
 export type { ControlVectorSelection, GenerateOptions, LogitBias, LoraSelection, Speculative } from './generate-options.js'
 export type { ChatOptions, ChatTemplateOptions } from './chat-options.js'
@@ -70,6 +71,8 @@ export type {
   ToolCallDeltaPart,
   ToolCallPart,
 } from './parts.js'
+export type { Reasoning, ReasoningMode } from './reasoning.js'
+export type { JsonSchema, JsonSchemaFormat, ResponseFormat } from './response-format.js'
 export type { ToolChoice, ToolDefinition } from './tool.js'
 export type {
   AnswerMessage,
@@ -85,13 +88,59 @@ export type {
 } from './result.js'
 
 export type {
+  GenerateObjectOptions,
+  ObjectDeltaPart,
+  ObjectFinishPart,
+  ObjectPart,
+  ObjectResult,
+  PartialOf,
+} from './objects/object-result.js'
+export type { SchemaIssue } from './schema/issues.js'
+export type { InputOf, OutputOf, SchemaPair, TypedSchema } from './schema/schema.js'
+export type {
+  StandardIssue,
+  StandardJsonSchema,
+  StandardResult,
+  StandardSchema,
+  StandardTypes,
+} from './schema/standard-schema.js'
+
+export { tool } from './tools/tool.js'
+export type { ParsedInput, PlainToolOptions, Tool, ToolContext, TypedToolOptions } from './tools/tool.js'
+export type { RunToolsOptions } from './tools/run-tools-options.js'
+export type {
+  StepFinishPart,
+  ToolResult,
+  ToolResultPart,
+  ToolRunFinishPart,
+  ToolRunPart,
+  ToolRunResult,
+  ToolStep,
+} from './tools/tool-result.js'
+
+export { ChatSession } from './session/chat-session.js'
+export type { LoadSessionOptions, RestoredState, SavedSession } from './session/chat-session.js'
+export type { SavedChatSession } from './session/saved-session.js'
+export type {
+  ChatSessionOptions,
+  ContextStrategy,
+  SummarizeContext,
+  SummarizeStrategy,
+  TurnOptions,
+  TurnResult,
+} from './session/session-options.js'
+
+export type {
   AssistantMessage,
+  ImageContent,
+  ImageUrlContent,
   Message,
   MessageContent,
   SystemMessage,
   TextContent,
   ToolCall,
   ToolMessage,
+  UserContent,
   UserMessage,
 } from './message.js'
 

@@ -5,7 +5,7 @@ export function toJson(name: string, value: unknown): string {
   try {
     return JSON.stringify(value, wellFormed)
   } catch (error) {
-    throw invalidRequest(`${name} cannot be written as JSON: ${error instanceof Error ? error.message : String(error)}`)
+    throw invalidRequest(`${name} cannot be written as JSON: ${error instanceof Error ? error.message : String(error)}`, { option: name })
   }
 }
 

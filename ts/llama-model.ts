@@ -6,9 +6,9 @@ import type { FilePath } from './path.js'
 
 /** A GGUF model, loaded and ready, run by llama.cpp. */
 export class LlamaModel extends Model {
-  private constructor(nativeModel: NativeModel) {
+  private constructor(nativeModel: NativeModel, options?: LoadOptions) {
     super()
-    this.attach(nativeModel)
+    this.attach(nativeModel, options)
   }
 
   /**
@@ -18,11 +18,11 @@ export class LlamaModel extends Model {
    *   another kind, `insufficient-memory` with the numbers.
    */
   static async load(path: FilePath, options?: LoadOptions): Promise<LlamaModel> {
-    return new LlamaModel(await loadNative(path, options, 'llama'))
+    return new LlamaModel(await loadNative(path, options, 'llama'), options)
   }
 
   /** Of a model that is loaded already. @internal */
-  static of(nativeModel: NativeModel): LlamaModel {
-    return new LlamaModel(nativeModel)
+  static of(nativeModel: NativeModel, options?: LoadOptions): LlamaModel {
+    return new LlamaModel(nativeModel, options)
   }
 }

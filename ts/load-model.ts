@@ -22,5 +22,5 @@ import { RKLLMClient } from './rkllm-client.js'
 export async function loadModel(path: FilePath, options?: LoadOptions): Promise<LlamaModel | RKLLMClient> {
   const nativeModel = await loadNative(path, options)
   const { engine } = JSON.parse(nativeModel.info()) as ModelInfo
-  return engine === 'rkllm' ? RKLLMClient.of(nativeModel) : LlamaModel.of(nativeModel)
+  return engine === 'rkllm' ? RKLLMClient.of(nativeModel) : LlamaModel.of(nativeModel, options)
 }

@@ -107,6 +107,13 @@ export interface LoadOptions extends NpuOptions {
    */
   readonly draftModel?: string | URL | undefined
   /**
+   * The projector of a model that can see: a GGUF file that comes with it, often named `mmproj-…`. Messages of the user
+   * may then hold images.
+   *
+   * @defaultValue none
+   */
+  readonly mmproj?: string | URL | undefined
+  /**
    * Hears how much of the load is done, from 0 to 1, never less than before. If it throws, the
    * load is cancelled and rejects with what was thrown.
    */

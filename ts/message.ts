@@ -1,7 +1,27 @@
-/** A piece of a message's content. */
+/** Text in a message. */
 export interface TextContent {
   readonly type: 'text'
   readonly text: string
+}
+
+/** An image in a message of the user, for models loaded with `mmproj`. */
+export interface ImageContent {
+  readonly type: 'image'
+  /**
+   * A PNG, JPEG, WebP or GIF: its bytes, a data URL, the path of its file or a `file:` URL. Of an animation the first
+   * picture counts.
+   *
+   * A path is read with the rights of this process, so do not take it from somebody else.
+   */
+  readonly image: Uint8Array | string | URL
+  /** Begins with `image/`. What the image is shows in its bytes. */
+  readonly mediaType?: string | undefined
+}
+
+/** The same in OpenAI's shape. Only data URLs are taken: nothing is fetched, and no file is read. */
+export interface ImageUrlContent {
+  readonly type: 'image_url'
+  readonly imageUrl: { readonly url: string }
 }
 
 /** What a message says: a string, or pieces of text. */
@@ -14,10 +34,13 @@ export interface SystemMessage {
   readonly name?: string | undefined
 }
 
+/** What the user says: a string, or text and images in any order. */
+export type UserContent = string | readonly (TextContent | ImageContent | ImageUrlContent)[]
+
 /** What the user says. */
 export interface UserMessage {
   readonly role: 'user'
-  readonly content: MessageContent
+  readonly content: UserContent
   readonly name?: string | undefined
 }
 

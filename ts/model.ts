@@ -1,6 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { resolve } from 'node:path'
 
+import type { Answer } from './answer.js'
 import type { ChatOptions, ChatTemplateOptions } from './chat-options.js'
 import { checkOptions } from './check-options.js'
 import { toChatResult } from './completion.js'
@@ -17,6 +18,7 @@ import type { RunRequest } from './generation-run.js'
 import { Generation } from './generation.js'
 import { refuseImages } from './image-prompt.js'
 import { holdWhile } from './keep-alive.js'
+import type { LoadOptions } from './load-options.js'
 import { LoadedLoras } from './lora.js'
 import type { LoadLoraOptions, LoadedLora } from './lora.js'
 import type { Message } from './message.js'
@@ -25,22 +27,31 @@ import type { ModelStats } from './model-stats.js'
 import { toNativeChatOptions } from './native-chat-options.js'
 import { unwrap } from './native-error.js'
 import { toNativeGenerateOptions } from './native-generate-options.js'
-import { toNativeMessages } from './native-messages.js'
+import { toNativeConversation, toNativeMessages } from './native-messages.js'
 import type { NativeError, NativeGenerateOptions, NativeGeneration, NativeModel, NativeReady, NativeTask } from './native.js'
 import * as table from './options.js'
+import { generateObject } from './objects/generate-object.js'
+import type { GenerateObjectOptions, ObjectPart, ObjectResult } from './objects/object-result.js'
 import { toPath } from './path.js'
 import type { FilePath } from './path.js'
 import { toDocuments } from './rerank.js'
 import type { RerankOptions, RerankResult } from './rerank.js'
+import type { JsonSchema } from './response-format.js'
 import type { ChatResult, GenerateResult } from './result.js'
 import { runTask } from './run-task.js'
 import type { StopTask } from './run-task.js'
+import type { InputOf, OutputOf, TypedSchema } from './schema/schema.js'
+import { ChatSession } from './session/chat-session.js'
+import type { ChatSessionOptions } from './session/session-options.js'
 import { toNativeSavedPrompt } from './state.js'
 import type { LoadStateOptions, LoadedState, SaveStateOptions, SavedState } from './state.js'
 import type { OnToken } from './token-callback.js'
 import type { TokenizeOptions } from './tokenize-options.js'
 import { toTokens } from './tokens.js'
 import type { ToolDefinition } from './tool.js'
+import { runTools } from './tools/run-tools.js'
+import type { RunToolsOptions } from './tools/run-tools-options.js'
+import type { ToolRunPart, ToolRunResult } from './tools/tool-result.js'
 
 /**
  * What every model can do, whichever engine runs it.
@@ -55,6 +66,7 @@ export abstract class Model implements AsyncDisposable {
   readonly #loras = new LoadedLoras()
   readonly #controlVectors = new LoadedLoras('controlVectors', 'control vector')
   #closing: Promise<void> | undefined
+  #shiftsContext = false
 
   /** What the model is and how it runs. Stays readable after {@link close}. */
   get info(): ModelInfo {
@@ -62,8 +74,14 @@ export abstract class Model implements AsyncDisposable {
     return this.#info
   }
 
+  /** Whether an answer goes on in a full context. @internal */
+  get shiftsContext(): boolean {
+    return this.#shiftsContext
+  }
+
   /** Takes the addon's side of the model, once it is loaded. @internal */
-  protected attach(nativeModel: NativeModel): void {
+  protected attach(nativeModel: NativeModel, options?: LoadOptions): void {
+    this.#shiftsContext = options?.contextOverflow === 'shift'
     this.#native = nativeModel
     this.#info = JSON.parse(nativeModel.info()) as ModelInfo
     // Not `this`: the addon holds the callback, and a model it held on to would never be collected.
@@ -132,12 +150,68 @@ export abstract class Model implements AsyncDisposable {
   chat(messages: readonly Message[], options?: ChatOptions): Generation<ChatResult> {
     const prepare = (): RunRequest => {
       const nativeModel = this.opened()
-      const conversation = toNativeMessages(messages)
+      const conversation = toNativeConversation(messages)
       const checked = checkOptions(table.CHAT_OPTIONS, options)
       const template = this.#templateOptions(checked)
-      return this.request(checked, (nativeOptions) => nativeModel.chat(conversation, template, nativeOptions))
+      return this.request(checked, (nativeOptions) => nativeModel.chat(conversation.messages, template, nativeOptions, conversation.images))
     }
     return this.begun(Generation.of(new GenerationRun(prepare, toChatResult)))
+  }
+
+  /**
+   * Writes an object that fits a schema: the answer is held to it while it is written, parsed, and then validated by
+   * the schema itself, whose transforms apply.
+   *
+   * Await it for the result, whose `object` has the type of the schema, or iterate it for the parts, among them
+   * `object-delta` with what there is so far. The model does not read the schema: say in the messages what is wanted.
+   *
+   * @example
+   * ```ts
+   * const schema = z.object({ name: z.string(), age: z.number() })
+   * const messages = [{ role: 'user', content: 'Extract the name and age as JSON: Bob is 42 years old.' }] as const
+   * const { object } = await model.generateObject(messages, { schema })
+   * ```
+   *
+   * Rejects as {@link chat} does, and with `invalid-request` or `context-exceeded` if the answer became too long to be
+   * whole, `engine-failed` if it does not pass the schema (`details.issues`), `invalid-request` if it was cancelled;
+   * `details.text` has the text so far.
+   */
+  generateObject<Schema extends TypedSchema>(
+    messages: readonly Message[],
+    options: GenerateObjectOptions<Schema>,
+  ): Answer<ObjectResult<OutputOf<Schema>>, ObjectPart<OutputOf<Schema>, InputOf<Schema>>>
+  generateObject<Output = unknown>(
+    messages: readonly Message[],
+    options: GenerateObjectOptions<JsonSchema>,
+  ): Answer<ObjectResult<Output>, ObjectPart<Output>>
+  generateObject(
+    messages: readonly Message[],
+    options: GenerateObjectOptions<unknown>,
+  ): Answer<ObjectResult<never>, ObjectPart<never>> {
+    return generateObject(this, messages, options) as Answer<ObjectResult<never>, ObjectPart<never>>
+  }
+
+  /**
+   * Calls tools until the model answers: those of one answer at the same time. What a tool gives or throws goes back
+   * to the model.
+   *
+   * Await it for the result, or iterate it for the parts of every step.
+   *
+   * @example
+   * ```ts
+   * const weather = tool({ name: 'weather', input: z.object({ city: z.string() }), execute: ({ city }) => forecast(city) })
+   * const { text } = await model.runTools([{ role: 'user', content: 'How is the weather in Oslo?' }], { tools: [weather] })
+   * ```
+   *
+   * Rejects as {@link chat} does; `signal` aborts the tools too.
+   */
+  runTools(messages: readonly Message[], options: RunToolsOptions): Answer<ToolRunResult, ToolRunPart> {
+    return runTools(this, messages, options)
+  }
+
+  /** A conversation that remembers; the same as `new ChatSession(model, options)`. */
+  session(options?: ChatSessionOptions): ChatSession {
+    return new ChatSession(this, options)
   }
 
   /** Splits text into the model's tokens. */
@@ -302,8 +376,9 @@ export abstract class Model implements AsyncDisposable {
    */
   async saveState(path: FilePath, options?: SaveStateOptions): Promise<SavedState> {
     const file = resolve(toPath(path))
-    const { prompt, tenant = null, signal } = checkOptions(table.SAVE_STATE_OPTIONS, options)
-    const begins = toNativeSavedPrompt(prompt)
+    const checked = checkOptions(table.SAVE_STATE_OPTIONS, options)
+    const { tenant = null, signal } = checked
+    const begins = toNativeSavedPrompt(checked)
     return this.runTask<SavedState>(signal, (nativeModel) => nativeModel.saveState(file, begins, tenant))
   }
 
@@ -376,7 +451,7 @@ export abstract class Model implements AsyncDisposable {
 
   /** A request that may start. @internal */
   protected request(
-    options: GenerateOptions,
+    options: GenerateOptions & Pick<ChatOptions, 'responseFormat'>,
     call: (nativeOptions: NativeGenerateOptions) => NativeGeneration | NativeError,
   ): RunRequest {
     const nativeOptions = toNativeGenerateOptions(options, this.#loras, this.#controlVectors)

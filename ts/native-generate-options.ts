@@ -1,7 +1,10 @@
+import type { ChatOptions } from './chat-options.js'
 import { invalidRequest } from './error.js'
 import type { GenerateOptions, LogitBias } from './generate-options.js'
+import { toJson } from './json.js'
 import type { LoadedLoras } from './lora.js'
 import type { NativeGenerateOptions } from './native.js'
+import { toNativeResponseFormat } from './native-response-format.js'
 import { PLAIN_GENERATE_OPTIONS } from './options.js'
 import { pick } from './pick.js'
 import { SAMPLER_NAMES } from './sampler-name.js'
@@ -9,12 +12,12 @@ import type { SamplerName } from './sampler-name.js'
 
 /** Checked options as the addon takes them; the scales of adapters come from `loras`, those of control vectors from `vectors`. */
 export function toNativeGenerateOptions(
-  options: GenerateOptions,
+  options: GenerateOptions & Pick<ChatOptions, 'responseFormat'>,
   loras: LoadedLoras,
   vectors: LoadedLoras,
 ): NativeGenerateOptions {
   const native: NativeGenerateOptions = pick(options, PLAIN_GENERATE_OPTIONS)
-  const { stop, stopTokens, samplers, logitBias, lora, controlVectors, speculative } = options
+  const { stop, stopTokens, samplers, logitBias, lora, controlVectors, speculative, jsonSchema, responseFormat } = options
   if (stop !== undefined) native.stop = typeof stop === 'string' ? [stop] : [...stop]
   if (stopTokens !== undefined) native.stopTokens = Array.from(stopTokens)
   if (samplers !== undefined) native.samplers = samplers.map(knownSampler)
@@ -37,6 +40,9 @@ export function toNativeGenerateOptions(
     native.speculative = speculative.mode
     if (speculative.maxTokens !== undefined) native.speculativeMaxTokens = speculative.maxTokens
   }
+  if (jsonSchema !== undefined) native.jsonSchema = toJson('jsonSchema', jsonSchema)
+  const format = responseFormat === undefined ? undefined : toNativeResponseFormat(responseFormat)
+  if (format !== undefined) native.responseFormat = format
   return native
 }
 

@@ -98,9 +98,10 @@ class Load {
 
 function toNativeLoadOptions(options: LoadOptions, engine: Engine | undefined): NativeLoadOptions {
   const nativeOptions: NativeLoadOptions = pick(options, PLAIN_LOAD_OPTIONS)
-  const { gpuLayers, maxContextLength, libraryPath, imageTags, draftModel } = options
+  const { gpuLayers, maxContextLength, libraryPath, imageTags, draftModel, mmproj } = options
   if (gpuLayers !== undefined) nativeOptions.gpuLayers = gpuLayers === 'auto' ? -1 : gpuLayers
   if (draftModel !== undefined) nativeOptions.draftModel = toPath(draftModel, 'draftModel')
+  if (mmproj !== undefined) nativeOptions.mmproj = toPath(mmproj, 'mmproj')
   // The same under the name that the NPU's own API has for it.
   if (maxContextLength !== undefined) nativeOptions.contextSize ??= maxContextLength
   if (engine !== undefined) nativeOptions.engine = engine

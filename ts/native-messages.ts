@@ -4,15 +4,18 @@
  * The addon checks it again for other callers; what it finds it would name in snake_case.
  */
 import { describeExactly, describeValue } from './describe-value.js'
-import { invalidRequest } from './error.js'
+import { RkllmError, invalidRequest } from './error.js'
+import { ConversationImages } from './image-content.js'
 import { toJson } from './json.js'
 import type { Message } from './message.js'
+import type { NativeImage } from './native.js'
 import { suggestion } from './suggestion.js'
 
 type Fields = Readonly<Record<string, unknown>>
 type Check = (place: string, value: unknown) => void
 
 const ROLES = ['system', 'developer', 'user', 'assistant', 'tool']
+const PART_TYPES = ['text', 'image', 'image_url']
 
 /** The fields of a message: their name for the addon, and what they must be. */
 const MESSAGE_FIELDS: Readonly<Record<string, { readonly wireName: string; readonly check: Check }>> = {
@@ -24,16 +27,31 @@ const MESSAGE_FIELDS: Readonly<Record<string, { readonly wireName: string; reado
   toolCallId: { wireName: 'tool_call_id', check: checkString },
 }
 
-/** The conversation as JSON; an `invalid-request` error names the message and the field at fault. */
+/** A conversation as the addon takes it. */
+export interface NativeConversation {
+  /** The messages as JSON. */
+  readonly messages: string
+  /** Their images in order. */
+  readonly images: NativeImage[]
+}
+
+/** The conversation as JSON, without its images. */
 export function toNativeMessages(messages: readonly Message[]): string {
+  return toNativeConversation(messages).messages
+}
+
+/** The conversation as JSON, and its images; an `invalid-request` error names the message and the field at fault. */
+export function toNativeConversation(messages: readonly Message[]): NativeConversation {
   const given: unknown = messages
   if (!Array.isArray(given)) throw invalidRequest(`messages must be an array, got ${describeValue(given)}`)
   if (given.length === 0) throw invalidRequest('messages must hold at least one message')
   // Not `map`, which would skip the holes of a sparse array.
-  return toJson('messages', Array.from(given, (message, index) => toWire(`messages[${index}]`, message)))
+  const images = new ConversationImages()
+  const wire = Array.from(given, (message, index) => toWire(`messages[${index}]`, message, images))
+  return { messages: toJson('messages', wire), images: images.all }
 }
 
-function toWire(place: string, value: unknown): Fields {
+function toWire(place: string, value: unknown, images: ConversationImages): Fields {
   const message = asFields(place, value)
   const wire: Record<string, unknown> = {}
   for (const [name, field] of Object.entries(message)) {
@@ -41,7 +59,9 @@ function toWire(place: string, value: unknown): Fields {
     if (known === undefined) throw unknownField(place, name)
     if (field === undefined || field === null) continue
     known.check(`${place}.${name}`, field)
-    wire[known.wireName] = name === 'toolCalls' ? withTypes(field as readonly Fields[]) : field
+    wire[known.wireName] = field
+    if (name === 'toolCalls') wire[known.wireName] = withTypes(field as readonly Fields[])
+    if (name === 'content') wire[known.wireName] = withoutImages(`${place}.content`, field, images)
   }
   if (wire['role'] === undefined) checkRole(`${place}.role`, message['role'])
   if (wire['content'] === undefined && wire['tool_calls'] === undefined) {
@@ -64,13 +84,23 @@ function checkRole(place: string, value: unknown): void {
 function checkContent(place: string, value: unknown): void {
   if (typeof value === 'string') return
   if (!Array.isArray(value)) {
-    throw invalidRequest(`${place} must be a string or an array of text parts, got ${describeValue(value)}`)
+    throw invalidRequest(`${place} must be a string or an array of parts, got ${describeValue(value)}`)
   }
   for (const [index, part] of value.entries()) {
-    const { type, text } = asFields(`${place}[${index}]`, part)
-    if (type !== 'text') throw invalidRequest(`${place}[${index}].type must be "text", got ${describeExactly(type)}`)
-    checkString(`${place}[${index}].text`, text)
+    const at = `${place}[${index}]`
+    const { type, text } = asFields(at, part)
+    if (type === 'audio') throw new RkllmError('unsupported', `${at} is audio, which this version does not read`)
+    if (!PART_TYPES.includes(type as string)) {
+      throw invalidRequest(`${at}.type must be one of ${PART_TYPES.join(', ')}, got ${describeExactly(type)}`)
+    }
+    if (type === 'text') checkString(`${at}.text`, text)
   }
+}
+
+/** The same content with what stands for images, which take a way of their own. */
+function withoutImages(place: string, content: unknown, images: ConversationImages): unknown {
+  if (!Array.isArray(content)) return content
+  return content.map((part: Fields, index) => (part['type'] === 'text' ? part : images.take(`${place}[${index}]`, part)))
 }
 
 function checkToolCalls(place: string, value: unknown): void {

@@ -34,8 +34,17 @@ export interface NativeLoadOptions {
   engine?: string
   isolate?: boolean
   draftModel?: string
+  mmproj?: string
   engineProgram?: NativeEngineProgram
   npu?: NativeNpuOptions
+}
+
+/** An image of a conversation: its bytes, or the path of its file. */
+export interface NativeImage {
+  /** Where it stands, for messages. */
+  place: string
+  bytes?: Uint8Array
+  path?: string
 }
 
 /** What a child process runs that is to hold the engine. */
@@ -137,6 +146,11 @@ export interface NativeGenerateOptions {
   logitBiasTokens?: number[]
   logitBiasValues?: number[]
   grammar?: string
+  /** As JSON. */
+  jsonSchema?: string
+  /** The schema that the format asks for, as JSON. */
+  responseFormat?: string
+  regex?: string
   samplers?: string[]
   /** As many as `loraScales`. */
   loraNames?: string[]
@@ -244,7 +258,8 @@ export interface NativeModel {
   generateNative(tokens: Uint32Array, prompt: NativePrompt, options: NativeGenerateOptions): NativeGeneration | NativeError
   /** What only an NPU's runtime can do; `call` is JSON, `{ call: name, … }`. */
   callNative(call: string, tokens: Uint32Array): Promise<NativeCallReply | NativeError>
-  chat(messages: string, chatOptions: string, options: NativeGenerateOptions): NativeGeneration | NativeError
+  /** `images` are those of the messages, in their order. */
+  chat(messages: string, chatOptions: string, options: NativeGenerateOptions, images: NativeImage[]): NativeGeneration | NativeError
   tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Uint32Array | NativeError
   detokenize(tokens: Uint32Array): string | NativeError
   applyChatTemplate(messages: string, chatOptions: string): string | NativeError

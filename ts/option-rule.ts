@@ -31,6 +31,12 @@ export const string: OptionRule = { expected: 'a string', accepts: isString }
 export const callback: OptionRule = { expected: 'a function', accepts: (value) => typeof value === 'function' }
 export const record: OptionRule = { expected: 'an object', accepts: isRecord }
 
+/** Its keywords are checked by the addon. */
+export const schema: OptionRule = {
+  expected: 'a JSON Schema: an object or a boolean',
+  accepts: (value) => typeof value === 'boolean' || isRecord(value),
+}
+
 export const path: OptionRule = {
   expected: 'a path or a file: URL',
   accepts: (value) => isString(value) || value instanceof URL,
@@ -103,6 +109,18 @@ export const unsupported: OptionRule = {
   limit: { allows: () => false },
 }
 
+/** Checked where it is read. */
+export const anything: OptionRule = { expected: 'anything', accepts: () => true }
+
+export const contextStrategy: OptionRule = {
+  expected: "'error', 'drop-oldest', 'shift' or { summarize: function }",
+  accepts: (value) => {
+    if (!isRecord(value)) return isString(value) && ['error', 'drop-oldest', 'shift'].includes(value)
+    const { summarize, ...others } = value as Record<string, unknown>
+    return typeof summarize === 'function' && Object.keys(others).length === 0
+  },
+}
+
 /** Items are checked where they are written for the addon. */
 export const array: OptionRule = { expected: 'an array', accepts: Array.isArray }
 
@@ -113,6 +131,19 @@ export const toolChoice: OptionRule = {
     if (!isRecord(value)) return false
     const { type, function: named } = value as Record<string, unknown>
     return type === 'function' && isRecord(named) && isString((named as Record<string, unknown>)['name'])
+  },
+}
+
+const REASONING_MODES = ['auto', 'on', 'off', 'inline']
+
+export const reasoning: OptionRule = {
+  expected: "'auto', 'on', 'off', 'inline' or { mode?, maxTokens? }",
+  accepts: (value) => {
+    const isMode = (word: unknown) => REASONING_MODES.includes(word as string)
+    if (!isRecord(value)) return isMode(value)
+    const { mode, maxTokens, ...others } = value as Record<string, unknown>
+    const isGood = (mode === undefined || isMode(mode)) && (maxTokens === undefined || Number.isFinite(maxTokens))
+    return isGood && Object.keys(others).length === 0
   },
 }
 

@@ -10,12 +10,15 @@ import type { GenerateOptions } from './generate-options.js'
 import type { EncodedImages, ImagePrompt, ImageTags } from './image-prompt.js'
 import type { LoadOptions } from './load-options.js'
 import type { LoadLoraOptions } from './lora.js'
+import type { GenerateObjectOptions } from './objects/object-result.js'
 import type { PerplexityOptions } from './perplexity.js'
 import type { QuantizeOptions } from './quantize.js'
 import type { ClearCacheOptions, NpuOptions, RKLLMGenerateOptions } from './rkllm-options.js'
 import type { RerankOptions } from './rerank.js'
+import type { ChatSessionOptions, TurnOptions } from './session/session-options.js'
 import type { LoadStateOptions, SaveStateOptions } from './state.js'
 import type { TokenizeOptions } from './tokenize-options.js'
+import type { RunToolsOptions } from './tools/run-tools-options.js'
 import * as rule from './option-rule.js'
 import type { OptionRule } from './option-rule.js'
 
@@ -49,6 +52,7 @@ export const PLAIN_GENERATE_OPTIONS = {
   seed: rule.number,
   ignoreEos: rule.boolean,
   grammar: rule.string,
+  regex: rule.string,
   logprobs: rule.boolean,
   topLogprobs: rule.number,
   n: rule.number,
@@ -70,7 +74,7 @@ export const GENERATE_OPTIONS = {
   signal: rule.signal,
   onToken: rule.callback,
   speculative: rule.speculative,
-  jsonSchema: rule.unsupported,
+  jsonSchema: rule.schema,
   controlVectors: rule.controlVectors,
 } as const satisfies RulesOf<GenerateOptions> & OptionTable
 
@@ -80,15 +84,51 @@ export const CHAT_TEMPLATE_OPTIONS = {
   tools: rule.array,
   toolChoice: rule.toolChoice,
   parallelToolCalls: rule.boolean,
-  reasoning: rule.word(['auto', 'inline', 'off']),
+  continueFinalMessage: rule.boolean,
+  reasoning: rule.reasoning,
 } as const satisfies RulesOf<ChatTemplateOptions>
 
 export const CHAT_OPTIONS = {
   ...GENERATE_OPTIONS,
   ...CHAT_TEMPLATE_OPTIONS,
-  responseFormat: rule.only(['text'], 'type'),
+  responseFormat: rule.record,
   suffix: rule.unsupported,
 } as const satisfies RulesOf<ChatOptions> & OptionTable
+
+const NO_OBJECT = [
+  'grammar',
+  'ignoreEos',
+  'jsonSchema',
+  'n',
+  'parallelToolCalls',
+  'regex',
+  'responseFormat',
+  'stop',
+  'stopTokens',
+  'toolChoice',
+  'tools',
+] as const
+
+export const OBJECT_OPTIONS = {
+  ...without(CHAT_OPTIONS, NO_OBJECT),
+  schema: rule.anything,
+} as const satisfies RulesOf<GenerateObjectOptions<unknown>> & OptionTable
+
+export const RUN_TOOLS_OPTIONS = {
+  ...without(CHAT_OPTIONS, ['addGenerationPrompt', 'n']),
+  maxSteps: rule.number,
+  toolTimeoutMs: rule.number,
+  onStep: rule.callback,
+} as const satisfies RulesOf<RunToolsOptions> & OptionTable
+
+export const TURN_OPTIONS = without(RUN_TOOLS_OPTIONS, ['tools']) satisfies RulesOf<TurnOptions> & OptionTable
+
+export const CHAT_SESSION_OPTIONS = {
+  ...without(RUN_TOOLS_OPTIONS, ['signal']),
+  system: rule.string,
+  messages: rule.array,
+  contextStrategy: rule.contextStrategy,
+} as const satisfies RulesOf<ChatSessionOptions> & OptionTable
 
 /** Load options the addon takes under the same name and in the same form. */
 export const PLAIN_LOAD_OPTIONS = {
@@ -148,7 +188,7 @@ export const LOAD_OPTIONS = {
   onLog: rule.callback,
   signal: rule.signal,
   draftModel: rule.path,
-  mmproj: rule.unsupported,
+  mmproj: rule.path,
 } as const satisfies RulesOf<LoadOptions> & OptionTable
 
 export const RKLLM_GENERATE_OPTIONS = {
@@ -213,6 +253,7 @@ export const QUANTIZE_OPTIONS = {
 
 export const SAVE_STATE_OPTIONS = {
   prompt: rule.prompt,
+  template: rule.record,
   tenant: rule.string,
   signal: rule.signal,
 } as const satisfies RulesOf<SaveStateOptions>
@@ -247,3 +288,9 @@ export const LOAD_LORA_OPTIONS = {
   name: rule.string,
   scale: rule.number,
 } as const satisfies RulesOf<LoadLoraOptions>
+
+/** The rules but those of `names`. */
+function without<Table extends OptionTable, Name extends keyof Table>(table: Table, names: readonly Name[]): Omit<Table, Name> {
+  const isKept = ([name]: [string, unknown]): boolean => !names.includes(name as Name)
+  return Object.fromEntries(Object.entries(table).filter(isKept)) as Omit<Table, Name>
+}

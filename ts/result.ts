@@ -12,6 +12,10 @@ export interface Usage {
   readonly promptTokens: number
   /** Tokens made, over all choices, without the one that ended the answer. */
   readonly completionTokens: number
+  /**
+   * Tokens of thoughts among those made, counted in the text of the thoughts; absent where none came apart.
+   */
+  readonly reasoningTokens?: number
   /** Tokens of the prompt that were found in the cache instead of being computed. */
   readonly cachedTokens: number
   /**

@@ -1,7 +1,11 @@
+import type { ChatTemplateOptions } from './chat-options.js'
+import { checkOptions } from './check-options.js'
+import { invalidRequest } from './error.js'
 import { toNativeMessages } from './native-messages.js'
 import type { Message } from './message.js'
 import { toNativeChatOptions } from './native-chat-options.js'
 import type { NativeSavedPrompt } from './native.js'
+import { CHAT_TEMPLATE_OPTIONS } from './options.js'
 import { toTokens } from './tokens.js'
 
 /** Which conversation is saved. */
@@ -13,6 +17,12 @@ export interface SaveStateOptions {
    * @defaultValue the conversation that ended last
    */
   readonly prompt?: string | Uint32Array | readonly number[] | readonly Message[] | undefined
+  /**
+   * How messages become a prompt, where the requests said so: their `tools`, `templateArgs` and so on.
+   *
+   * @defaultValue none of the options of a template
+   */
+  readonly template?: ChatTemplateOptions | undefined
   /** Whose it is: the `tenant` of its requests. */
   readonly tenant?: string | undefined
   /** Stops the work, which leaves no file behind; the call then rejects with the signal's `reason`. */
@@ -42,10 +52,14 @@ export interface LoadedState {
 }
 
 /** What a conversation begins with, as the addon takes it. */
-export function toNativeSavedPrompt(prompt: SaveStateOptions['prompt']): NativeSavedPrompt {
+export function toNativeSavedPrompt({ prompt, template }: SaveStateOptions): NativeSavedPrompt {
+  if (prompt !== undefined && typeof prompt !== 'string' && isConversation(prompt)) {
+    const checked = checkOptions(CHAT_TEMPLATE_OPTIONS, template, 'template.')
+    return { messages: toNativeMessages(prompt), chatOptions: toNativeChatOptions(checked) }
+  }
+  if (template !== undefined) throw invalidRequest('template goes with messages', { option: 'template' })
   if (prompt === undefined) return {}
   if (typeof prompt === 'string') return { raw: prompt }
-  if (isConversation(prompt)) return { messages: toNativeMessages(prompt), chatOptions: toNativeChatOptions({}) }
   return { raw: toTokens('prompt', prompt) }
 }
 

@@ -81,9 +81,10 @@ export class MockGeneration {
     return this
   }
 
-  end({ finishReason = 'stop', error } = {}) {
+  end({ finishReason = 'stop', error, calls } = {}) {
     if (this.ended) return
     this.ended = true
+    if (calls && this.flow !== 'folding') this.#pending.push(...calls.flatMap(callParts))
     const completionTokens = this.#choices.reduce((sum, { tokens }) => sum + tokens.length, 0)
     const end = {
       usage: { promptTokens: 2, completionTokens, cachedTokens: 0 },
@@ -93,6 +94,7 @@ export class MockGeneration {
         tokens: Uint32Array.from(tokens),
         finishReason,
         ...(logprobs.length > 0 && { logprobs }),
+        ...(calls && { calls }),
       })),
       ...(error && { error }),
     }
@@ -186,6 +188,11 @@ export class MockModel {
     if (this.early !== undefined) generation.write(...this.early)
     return generation
   }
+}
+
+function callParts({ id, name, arguments: given }, call) {
+  const part = { index: 0, call, id, name, arguments: given, text: '', tokens: [] }
+  return [{ ...part, type: 'call-delta' }, { ...part, type: 'call' }]
 }
 
 /** What the engine counts: a part of several tokens takes as much room as several parts. */

@@ -4,7 +4,7 @@ import { inRepository } from '../repository.mjs'
 
 const INTRODUCTION = `# Options
 
-Written by \`npm run docs\` from the code; change it there. What the options are for is told in [generating](generating.md), [chat](chat.md), [loading](loading.md), [embeddings](embeddings.md), [ranking](reranking.md), [LoRA](lora.md) and [boards](rk3588.md).
+Written by \`npm run docs\` from the code; change it there. What the options are for is told in [generating](generating.md), [structured output](structured-output.md), [chat](chat.md), [loading](loading.md), [embeddings](embeddings.md), [ranking](reranking.md), [LoRA](lora.md), [objects and tools](objects-and-tools.md), [sessions](sessions.md) and [boards](rk3588.md).
 
 A value outside its range, a wrong type or an unknown name is refused with \`invalid-request\`, which names the option. An option that this version cannot honour is refused with \`unsupported\`. \`undefined\` counts as absent.
 
@@ -21,6 +21,9 @@ const TABLES = [
   { heading: 'Generation', file: 'ts/generate-options.ts', name: 'GenerateOptions' },
   { heading: 'Chat: those of generation, and', file: 'ts/chat-options.ts', name: 'ChatTemplateOptions' },
   { file: 'ts/chat-options.ts', name: 'ChatOptions' },
+  { heading: 'Objects: those of chat but for what would leave none, and', file: 'ts/objects/object-result.ts', name: 'GenerateObjectOptions', all: true },
+  { heading: 'Running tools: those of chat, and', file: 'ts/tools/run-tools-options.ts', name: 'RunToolsOptions', all: true },
+  { heading: 'Sessions: those of running tools, and', file: 'ts/session/session-options.ts', name: 'ChatSessionOptions', all: true },
   { heading: 'Loading', file: 'ts/load-options.ts', name: 'LoadOptions' },
   {
     heading: 'Loading on an NPU: `contextSize`, `maxQueue`, `chatTemplate`, `isolate`, `onProgress`, `onLog`, `signal`, and',
@@ -53,10 +56,13 @@ const TABLES = [
 const ALIASES = [
   { file: 'ts/generate-options.ts', name: 'LogitBias' },
   { file: 'ts/generate-options.ts', name: 'LoraSelection' },
+  { file: 'ts/response-format.ts', name: 'JsonSchema' },
+  { file: 'ts/response-format.ts', name: 'ResponseFormat' },
   { file: 'ts/sampler-name.ts', name: 'SamplerName' },
   { file: 'ts/token-callback.ts', name: 'OnToken' },
   { file: 'ts/load-options.ts', name: 'KvCacheType' },
   { file: 'ts/load-options.ts', name: 'Pooling' },
+  { file: 'ts/session/session-options.ts', name: 'ContextStrategy' },
   { file: 'ts/path.ts', name: 'FilePath' },
 ]
 

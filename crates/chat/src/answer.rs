@@ -11,6 +11,7 @@ use rkllmjs_llama_common::{Parser, Progress};
 use serde_json::Value;
 
 use crate::AnswerFormat;
+use crate::begun::BegunPart;
 
 /// More of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +77,7 @@ pub struct AnswerReader {
     parser: Parser,
     /// Reads thoughts and no calls, of models that think.
     without_calls: Option<Parser>,
+    begun: Option<BegunPart>,
     given: Vec<Given>,
 }
 
@@ -120,21 +122,24 @@ impl AnswerReader {
         let failed = |e| Error::new(ErrorCode::Internal, format!("no parser for the answer: {e}"));
         let parser = Parser::new(&format.parser).map_err(failed)?;
         let without_calls = format.without_calls.as_deref().map(Parser::new).transpose().map_err(failed)?;
-        Ok(Self { parser, without_calls, given: (0..choices).map(|_| Given::default()).collect() })
+        let given = (0..choices).map(|_| Given::default()).collect();
+        Ok(Self { parser, without_calls, begun: format.begun, given })
     }
 
     /// What is new in answer `choice` now that its text is `text`. What the parser cannot make out yet comes
     /// later.
     pub fn push(&mut self, choice: usize, text: &str) -> Vec<Delta> {
         let Some(given) = self.given.get_mut(choice) else { return Vec::new() };
-        parse(&self.parser, &readable(text), Progress::Partial)
-            .map_or_else(Vec::new, |parsed| given.deltas(&parsed, Shown::Begun))
+        let text = &*readable(text);
+        parse(&self.parser, text, Progress::Partial)
+            .map_or_else(Vec::new, |parsed| given.deltas(&parsed.with_space(self.begun, text), Shown::Begun))
     }
 
     /// The text of an answer so far, without thoughts and calls.
     pub fn content(&self, text: &str) -> String {
-        let parsed = parse(&self.parser, &readable(text), Progress::Partial);
-        parsed.map(|parsed| parsed.content).unwrap_or_default()
+        let text = &*readable(text);
+        let parsed = parse(&self.parser, text, Progress::Partial);
+        parsed.map(|parsed| parsed.with_space(self.begun, text).content).unwrap_or_default()
     }
 
     /// Ends answer `choice`: what was not given yet, and what it comes to. A call that broke off is left out;
@@ -147,6 +152,7 @@ impl AnswerReader {
             Ending::CutOff => without_fragment(&self.parser, text),
         };
         let parsed = parsed.unwrap_or_else(|| as_text(self.without_calls.as_ref(), text));
+        let parsed = parsed.with_space(self.begun, text);
         let mut deltas = given.deltas(&parsed, Shown::All);
         let calls: Vec<ToolCall> = given.name_calls(parsed.calls);
         deltas.extend((0..).zip(&calls).map(|(call, called)| Delta::Call { call, called: called.clone() }));
@@ -182,6 +188,23 @@ fn without_fragment(parser: &Parser, text: &str) -> Option<Parsed> {
     }
     parsed.calls.retain(ParsedCall::is_complete);
     Some(parsed)
+}
+
+impl Parsed {
+    /// The message of an answer that began in the middle of one: space at the beginning of `text`, which the parser
+    /// passes over, is a part of it there.
+    fn with_space(mut self, begun: Option<BegunPart>, text: &str) -> Self {
+        let part = match begun {
+            Some(BegunPart::Content) if self.reasoning.is_empty() => &mut self.content,
+            Some(BegunPart::Thoughts) => &mut self.reasoning,
+            _ => return self,
+        };
+        let (space, _) = text.split_at(text.len() - text.trim_start().len());
+        if !part.is_empty() && !part.starts_with(space) {
+            *part = format!("{space}{}", part.trim_start());
+        }
+        self
+    }
 }
 
 impl ParsedCall {

@@ -31,13 +31,15 @@ impl Guard {
         Ok(Self { finder, spellings, longest })
     }
 
-    /// A character for the mark that occurs nowhere in `texts`.
-    pub(crate) fn mark(texts: &[&str]) -> Result<char, Error> {
-        let free = ('\u{E000}'..='\u{F8FF}').find(|&c| !texts.iter().any(|text| text.contains(c)));
-        free.ok_or_else(|| {
-            let message = "the messages use every private-use character, which leaves none to mark them with";
-            Error::new(ErrorCode::InvalidRequest, message)
-        })
+    /// So many different characters that occur nowhere in `texts`.
+    pub(crate) fn marks(texts: &[&str], count: usize) -> Result<Vec<char>, Error> {
+        let is_free = |c: &char| !texts.iter().any(|text| text.contains(*c));
+        let free: Vec<char> = ('\u{E000}'..='\u{F8FF}').filter(is_free).take(count).collect();
+        if free.len() == count {
+            return Ok(free);
+        }
+        let message = "the messages use so many private-use characters that none are left to mark them with";
+        Err(Error::new(ErrorCode::InvalidRequest, message))
     }
 
     /// Marks every string in a JSON value, the names of its fields included.
@@ -114,9 +116,10 @@ mod tests {
     }
 
     #[test]
-    fn the_mark_is_a_character_that_nobody_wrote() {
-        assert_eq!(Guard::mark(&["a\u{E000}", "\u{E002}"]).expect("free"), '\u{E001}');
-        let all: String = ('\u{E000}'..='\u{F8FF}').collect();
-        assert!(Guard::mark(&[&all]).is_err());
+    fn marks_are_characters_that_nobody_wrote() {
+        let marks = Guard::marks(&["a\u{E000}", "\u{E002}"], 2).expect("free");
+        assert_eq!(marks, ['\u{E001}', '\u{E003}']);
+        let most: String = ('\u{E001}'..='\u{F8FF}').collect();
+        assert!(Guard::marks(&[&most], 1).is_ok() && Guard::marks(&[&most], 2).is_err());
     }
 }

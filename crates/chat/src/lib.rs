@@ -8,6 +8,8 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod asked;
+mod begun;
 mod format;
 mod guard;
 mod messages;
@@ -15,12 +17,15 @@ mod render_options;
 mod renderer;
 mod template;
 mod text_template;
+mod thought_marks;
 mod tools;
+mod triggers;
 
 pub use answer::{AnswerMessage, AnswerReader, Delta, Ending, ToolCall};
-pub use format::{AnswerFormat, ToolGrammar};
+pub use format::{AnswerFormat, Thinking, ToolGrammar};
 pub use messages::Messages;
 pub use render_options::{Reasoning, RenderOptions};
-pub use template::{ChatTemplate, Prompt};
+pub use template::{ChatTemplate, Piece, Prompt};
 pub use text_template::TextTemplate;
+pub use thought_marks::ThoughtMarks;
 pub use tools::ToolChoice;

@@ -1,5 +1,5 @@
 use rkllmjs_core::{Error, ErrorCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Most messages of one conversation.
 const MESSAGES_MAX: usize = 10_000;
@@ -7,6 +7,8 @@ const MESSAGES_MAX: usize = 10_000;
 const BYTES_MAX: usize = 16 << 20;
 /// Deepest nesting of a call's arguments: the parser behind the template frees them recursively.
 const ARGUMENTS_DEPTH_MAX: usize = 128;
+/// Most images of a conversation.
+const IMAGES_MAX: usize = 64;
 /// The roles a message may have; a template prints them, so they are no place for free text.
 const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
 
@@ -40,12 +42,40 @@ impl Messages {
             )));
         }
         let messages = messages.into_iter().enumerate().map(|(i, message)| checked(i, message));
-        Ok(Self(messages.collect::<Result<_, _>>()?))
+        let messages = Self(messages.collect::<Result<_, _>>()?);
+        match messages.images() {
+            0..=IMAGES_MAX => Ok(messages),
+            more => Err(invalid(&format!("messages hold {more} images, at most {IMAGES_MAX} are allowed"))),
+        }
     }
 
     /// The messages as JSON values.
     pub fn as_slice(&self) -> &[Value] {
         &self.0
+    }
+
+    /// How many images the conversation holds.
+    pub fn images(&self) -> usize {
+        self.0.iter().flat_map(parts).filter(|part| is_image(part)).count()
+    }
+
+    /// The messages as llama.cpp takes them: with the text that `stands_for` gives for each image, by its number in
+    /// the conversation.
+    pub(crate) fn with_images_as(&self, stands_for: impl Fn(usize) -> String) -> Vec<Value> {
+        let mut number = 0;
+        let mut replace = |part: &mut Value| {
+            if is_image(part) {
+                *part = json!({ "type": "media_marker", "text": stands_for(number) });
+                number += 1;
+            }
+        };
+        let mut messages = self.0.clone();
+        for message in &mut messages {
+            if let Some(Value::Array(parts)) = message.get_mut("content") {
+                parts.iter_mut().for_each(&mut replace);
+            }
+        }
+        messages
     }
 
     /// The messages of the system that the conversation begins with, if it begins with any.
@@ -72,6 +102,14 @@ impl Messages {
     }
 }
 
+fn parts(message: &Value) -> &[Value] {
+    message.get("content").and_then(Value::as_array).map_or([].as_slice(), Vec::as_slice)
+}
+
+fn is_image(part: &Value) -> bool {
+    part.get("type").and_then(Value::as_str) == Some("image")
+}
+
 fn invalid(message: &str) -> Error {
     Error::new(ErrorCode::InvalidRequest, message)
 }
@@ -86,9 +124,9 @@ fn checked(index: usize, message: Value) -> Result<Value, Error> {
     let has_calls = fields.get("tool_calls").is_some_and(|calls| !calls.is_null());
     match fields.get("content") {
         Some(Value::String(_)) => {}
-        Some(Value::Array(parts)) => check_parts(parts).map_err(|what| wrong(&what))?,
+        Some(Value::Array(parts)) => check_parts(role, parts).map_err(|what| wrong(&what))?,
         None | Some(Value::Null) if has_calls => {}
-        _ => return Err(wrong(".content must be a string or an array of text parts")),
+        _ => return Err(wrong(".content must be a string or an array of parts")),
     }
     if has_calls {
         check_calls(fields.get("tool_calls")).map_err(|what| wrong(&what))?;
@@ -101,13 +139,17 @@ fn checked(index: usize, message: Value) -> Result<Value, Error> {
     Ok(Value::Object(fields))
 }
 
-fn check_parts(parts: &[Value]) -> Result<(), String> {
+fn check_parts(role: &str, parts: &[Value]) -> Result<(), String> {
     for (i, part) in parts.iter().enumerate() {
+        if is_image(part) {
+            if role != "user" {
+                return Err(format!(".content[{i}] is an image, which only messages of the user may hold"));
+            }
+            continue;
+        }
         let is_text = part.get("type").and_then(Value::as_str) == Some("text");
         if !is_text || !part.get("text").is_some_and(Value::is_string) {
-            return Err(format!(
-                ".content[{i}] must be {{type: 'text', text: string}}; this model reads text only"
-            ));
+            return Err(format!(".content[{i}] must be {{type: 'text', text: string}} or {{type: 'image'}}"));
         }
     }
     Ok(())
@@ -173,6 +215,8 @@ mod tests {
         );
         let image = r#"[{"role":"user","content":"a"},{"role":"user","content":[{"type":"image_url"}]}]"#;
         assert!(refusal(image).starts_with("messages[1].content[0]"));
+        let of_system = r#"[{"role":"system","content":[{"type":"image"}]}]"#;
+        assert!(refusal(of_system).starts_with("messages[0].content[0] is an image"));
         assert!(refusal(r#"[{"role":"user"}]"#).starts_with("messages[0].content"));
         assert!(
             refusal(r#"[{"role":"assistant","tool_calls":[{}]}]"#).contains("tool_calls[0].function.name")
@@ -192,6 +236,22 @@ mod tests {
         for bad in ["null", "1", "[]", r#""""#, r#""x""#, r#""{\"a\": ""#, r#""[]""#] {
             assert!(refusal(&call(bad)).contains("tool_calls[0].function.arguments must be"), "{bad}");
         }
+    }
+
+    #[test]
+    fn images_are_counted_and_take_the_text_that_stands_for_them() {
+        let image = r#"{"type":"image"}"#;
+        let json = format!(
+            r#"[{{"role":"user","content":[{{"type":"text","text":"a"}},{image}]}},{{"role":"user","content":[{image}]}}]"#
+        );
+        let messages = Messages::from_json(&json).expect("two images");
+        assert_eq!(messages.images(), 2);
+        let marked = messages.with_images_as(|number| format!("<{number}>"));
+        assert_eq!(marked[0]["content"][1]["text"], "<0>");
+        assert_eq!(marked[1]["content"][0]["text"], "<1>");
+        assert_eq!(marked[0]["content"][0]["text"], "a");
+        let many = format!(r#"[{{"role":"user","content":[{}]}}]"#, [image; 65].join(","));
+        assert!(refusal(&many).contains("at most 64"));
     }
 
     #[test]

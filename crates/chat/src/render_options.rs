@@ -3,6 +3,9 @@ use serde_json::{Map, Value};
 
 use crate::tools::{ToolChoice, check_tools};
 
+/// Most tokens that thoughts may be limited to; no context holds more.
+const THOUGHT_TOKENS_MAX: u32 = i32::MAX as u32;
+
 /// What becomes of a model's thoughts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Reasoning {
@@ -11,6 +14,8 @@ pub enum Reasoning {
     Apart,
     /// They stay in the text as the model writes them.
     Inline,
+    /// They come apart, and the template is told that they are wanted.
+    On,
     /// The template is told that none are wanted.
     Off,
 }
@@ -28,6 +33,10 @@ pub struct RenderOptions {
     pub parallel_tool_calls: Option<bool>,
     /// What becomes of thoughts.
     pub reasoning: Reasoning,
+    /// Most tokens of thoughts.
+    pub thought_tokens_max: Option<u32>,
+    /// Whether the answer goes on with the last message.
+    pub continue_final_message: bool,
     /// Variables of the template's own.
     pub template_args: Map<String, Value>,
 }
@@ -40,6 +49,8 @@ impl Default for RenderOptions {
             tool_choice: ToolChoice::default(),
             parallel_tool_calls: None,
             reasoning: Reasoning::default(),
+            thought_tokens_max: None,
+            continue_final_message: false,
             template_args: Map::new(),
         }
     }
@@ -47,7 +58,7 @@ impl Default for RenderOptions {
 
 impl RenderOptions {
     /// Reads `{add_generation_prompt?, tools?, tool_choice?, parallel_tool_calls?, reasoning?,
-    /// template_args?}`.
+    /// continue_final_message?, template_args?}`.
     ///
     /// # Errors
     ///
@@ -64,6 +75,8 @@ impl RenderOptions {
                 ("tool_choice", choice) => options.tool_choice = ToolChoice::from_value(&choice)?,
                 ("parallel_tool_calls", Value::Bool(on)) => options.parallel_tool_calls = Some(on),
                 ("reasoning", Value::String(word)) => options.reasoning = reasoning(&word)?,
+                ("reasoning", Value::Object(fields)) => options.read_reasoning(&fields)?,
+                ("continue_final_message", Value::Bool(on)) => options.continue_final_message = on,
                 ("template_args", Value::Object(args)) => options.template_args = args,
                 (name, _) => return Err(invalid(&format!("{name} has a wrong type or is no chat option"))),
             }
@@ -71,6 +84,31 @@ impl RenderOptions {
         check_tools(&options.tools)?;
         options.tool_choice.check(&options.tools)?;
         Ok(options)
+    }
+
+    /// Reads `{mode?, max_tokens?}`.
+    fn read_reasoning(&mut self, fields: &Map<String, Value>) -> Result<(), Error> {
+        for (name, value) in fields {
+            match (name.as_str(), value) {
+                (_, Value::Null) => {}
+                ("mode", Value::String(word)) => self.reasoning = reasoning(word)?,
+                ("max_tokens", Value::Number(number)) => {
+                    self.thought_tokens_max = Some(thought_tokens(number.as_f64())?);
+                }
+                (name, _) => {
+                    return Err(Error::option(
+                        "reasoning",
+                        format!("has {name:?}, which is wrong or unknown"),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether thoughts must be told from the answer, even where they stay in it.
+    pub(crate) fn needs_thought_marks(&self) -> bool {
+        self.thought_tokens_max.is_some() || self.continue_final_message
     }
 
     /// Whether an answer may call tools.
@@ -83,9 +121,21 @@ fn reasoning(word: &str) -> Result<Reasoning, Error> {
     match word {
         "auto" => Ok(Reasoning::Apart),
         "inline" => Ok(Reasoning::Inline),
+        "on" => Ok(Reasoning::On),
         "off" => Ok(Reasoning::Off),
-        _ => Err(Error::option("reasoning", format!("must be 'auto', 'inline' or 'off', got {word:?}"))),
+        _ => {
+            let message = format!("must be 'auto', 'on', 'off' or 'inline', got {word:?}");
+            Err(Error::option("reasoning", message))
+        }
     }
+}
+
+fn thought_tokens(number: Option<f64>) -> Result<u32, Error> {
+    let whole = number.filter(|n| n.fract() == 0.0 && (0.0..=f64::from(THOUGHT_TOKENS_MAX)).contains(n));
+    whole.map(|n| n as u32).ok_or_else(|| {
+        let message = format!("must allow a whole number of tokens from 0 to {THOUGHT_TOKENS_MAX}");
+        Error::option("reasoning", message)
+    })
 }
 
 fn invalid(message: &str) -> Error {

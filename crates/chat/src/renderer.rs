@@ -6,15 +6,19 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rkllmjs_core::{Error, ErrorCode};
-use rkllmjs_llama_common::{Answers, ChatError, Templates};
+use rkllmjs_llama_common::{Answers, ChatError, Templates, ThreadClock};
 
 /// How long a rendering may take, and more for a long conversation: several times what is allowed to it in
 /// processor time, which other programs may want too.
 const WAIT: Duration = Duration::from_secs(4);
 const BYTES_PER_WAITING_MS: usize = 1024;
+/// How much more than is allowed to it a rendering may work before nobody waits for it any more.
+const GRACE: Duration = Duration::from_millis(100);
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_millis(50);
 /// Renderings that may be left behind unfinished before there are no new ones.
 const LEFT_BEHIND_MAX: usize = 2;
 /// The limits on recursion are for a stack larger than this.
@@ -54,6 +58,7 @@ struct Threads {
 struct Worker {
     requests: SyncSender<(String, Answers)>,
     renderings: Receiver<Result<String, ChatError>>,
+    clock: Option<ThreadClock>,
     thread: JoinHandle<()>,
 }
 
@@ -76,6 +81,7 @@ impl Renderer {
     /// As [`Templates::apply`], or an error once that takes too long.
     pub(crate) fn apply(&self, request: String, answers: Answers) -> Result<String, Failure> {
         let wait = WAIT + Duration::from_millis((request.len() / BYTES_PER_WAITING_MS) as u64);
+        let work = GRACE + Duration::from_millis(answers.cpu_ms(request.len()));
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         let worker = match threads.worker.take() {
             Some(worker) => worker,
@@ -89,7 +95,7 @@ impl Renderer {
         };
         // Whether it is there to take the request shows in what comes back.
         let _ = worker.requests.send((request, answers));
-        match worker.renderings.recv_timeout(wait) {
+        match worker.next_rendering(work, wait) {
             Ok(rendering) => {
                 threads.worker = Some(worker);
                 Ok(rendering?)
@@ -108,11 +114,13 @@ impl Renderer {
     fn start(&self) -> Result<Worker, Error> {
         let (requests, waiting) = sync_channel::<(String, Answers)>(1);
         let (finished, renderings) = sync_channel(1);
+        let (started, clock) = sync_channel(1);
         let (source, start, end) = (self.source.clone(), self.start_text.clone(), self.end_text.clone());
         let thread = std::thread::Builder::new()
             .name("rkllmjs-template".to_owned())
             .stack_size(STACK_BYTES)
             .spawn(move || {
+                let _ = started.send(ThreadClock::of_this_thread());
                 let mut parsed = None;
                 while let Ok((request, answers)) = waiting.recv() {
                     let rendering = match parsed.take() {
@@ -126,7 +134,27 @@ impl Renderer {
                 }
             })
             .map_err(|e| Error::new(ErrorCode::Internal, format!("cannot start a thread: {e}")))?;
-        Ok(Worker { requests, renderings, thread })
+        let clock = clock.recv().ok().flatten();
+        Ok(Worker { requests, renderings, clock, thread })
+    }
+}
+
+impl Worker {
+    /// The next rendering, unless it takes more than so much work or time.
+    fn next_rendering(
+        &self,
+        work: Duration,
+        wait: Duration,
+    ) -> Result<Result<String, ChatError>, RecvTimeoutError> {
+        let used = || self.clock.and_then(ThreadClock::used).unwrap_or_default();
+        let (began, used_before) = (Instant::now(), used());
+        loop {
+            match self.renderings.recv_timeout(LOOK) {
+                Err(RecvTimeoutError::Timeout)
+                    if used().saturating_sub(used_before) < work && began.elapsed() < wait => {}
+                rendering => return rendering,
+            }
+        }
     }
 }
 

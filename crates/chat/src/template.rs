@@ -4,10 +4,12 @@ use rkllmjs_core::{Error, ErrorCode, Special, Token, Tokenizer};
 use rkllmjs_llama_common::{Answers, ChatError};
 use serde_json::{Value, json};
 
+use crate::asked::Asked;
+use crate::begun::Begun;
 use crate::guard::Guard;
 use crate::renderer::{Failure, Renderer};
 use crate::tools::tool_name;
-use crate::{AnswerFormat, Messages, Reasoning, RenderOptions, ToolChoice};
+use crate::{AnswerFormat, Messages, Reasoning, RenderOptions, ThoughtMarks, ToolChoice};
 
 /// Most bytes of a template; the longest known one has some 20,000.
 const TEMPLATE_BYTES_MAX: usize = 1 << 20;
@@ -58,17 +60,33 @@ impl ChatTemplate {
     pub fn render(&self, messages: &Messages, options: &RenderOptions) -> Result<Prompt, Error> {
         let plain = json!({ "messages": messages.as_slice(), "tools": options.tools }).to_string();
         let args = Value::Object(options.template_args.clone()).to_string();
-        let mark = Guard::mark(&[&plain, &args, self.renderer.source()])?;
-        let marked: Vec<Value> = messages.as_slice().iter().map(|m| self.mark_message(m, mark)).collect();
-        let tools: Vec<Value> = options.tools.iter().map(|t| self.guard.mark_value(t, mark)).collect();
+        let texts = [plain.as_str(), args.as_str(), self.renderer.source()];
+        let mut marks = Guard::marks(&texts, 1 + messages.images())?.into_iter();
+        let mark = marks.next().unwrap_or_default();
+        let images: Vec<char> = marks.collect();
+        let begun = options.continue_final_message.then(|| Begun::of(messages)).transpose()?;
+        let stands_for = |number: usize| images.get(number).map(char::to_string).unwrap_or_default();
+        let (with_images, bare) =
+            (messages.with_images_as(stands_for), messages.with_images_as(|_| String::new()));
+        // The one that is gone on with comes apart.
+        let count = bare.len() - usize::from(begun.is_some());
+        let earlier = with_images.get(..count).unwrap_or_default();
+        let bare = bare.get(..count).unwrap_or_default();
         let answers = self.answers(options);
-        let rendered = self.apply(&request(&marked, &tools, options), answers).map_err(|e| {
-            let about_tools = answers == Answers::Calls && self.is_about_tools(&marked, &tools, options);
+        let asked = Asked { messages: earlier, bare, begun: begun.as_ref(), options, answers, mark };
+        let marked = self.marked(&asked);
+        let tools: Vec<Value> = options.tools.iter().map(|t| self.guard.mark_value(t, mark)).collect();
+        let mut rendered = self.apply(&asked.request(&marked, &tools), answers).map_err(|e| {
+            let about_tools = answers == Answers::Calls && self.is_about_tools(&e, &asked, &marked, &tools);
             refused(e, if about_tools { Blamed::Tools } else { Blamed::Messages })
         })?;
-        let text = rendered.get("prompt").and_then(Value::as_str).unwrap_or_default().to_owned();
+        asked.unmark_end(&mut rendered)?;
+        let mut text = rendered.get("prompt").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if let Some(begun) = &begun {
+            text.push_str(&self.guard.mark_text(&begun.text, mark));
+        }
         if answers == Answers::Plain {
-            return Ok(Prompt { text, mark, format: None });
+            return Ok(Prompt { text, mark, images, format: None, thoughts: None });
         }
         if !tools.is_empty() && rendered.get("knows_tools") != Some(&Value::Bool(true)) {
             return Err(Error::unsupported(
@@ -76,34 +94,62 @@ impl ChatTemplate {
                 "cannot be offered: the model's chat template knows no tools",
             ));
         }
-        // Marks are for the prompt only, and a call that is demanded by name can be of one tool only.
-        let callable = callable(options);
-        let mut format = if callable == tools {
-            AnswerFormat::from_rendered(&rendered)?
-        } else {
-            let request = request(messages.as_slice(), &callable, options);
-            AnswerFormat::from_rendered(
-                &self.apply(&request, answers).map_err(|e| refused(e, Blamed::Tools))?,
-            )?
-        };
-        if answers == Answers::Calls && self.thinks() {
-            let request = request(messages.as_slice(), &[], options);
-            let rendered = self.apply(&request, Answers::Thoughts);
-            format.without_calls = rendered.ok().map(|rendered| crate::format::parser(&rendered));
+        let thoughts = ThoughtMarks::from_rendered(&rendered);
+        let thinks = rendered.get("thinks") == Some(&Value::Bool(true));
+        if options.thought_tokens_max.is_some() && thinks && thoughts.is_none() {
+            let message =
+                "cannot limit the tokens of thoughts: what ends them does not follow from the template";
+            return Err(Error::unsupported("reasoning", message));
         }
-        if options.tool_choice.is_demand() && format.grammar.is_none() {
+        let format = if tools.is_empty() && options.reasoning == Reasoning::Inline {
+            None
+        } else {
+            Some(self.format(&asked, &rendered, &tools)?)
+        };
+        Ok(Prompt { text, mark, images, format, thoughts })
+    }
+
+    /// How the answer is to be read, of what rendering gave with `tools`.
+    fn format(&self, asked: &Asked<'_>, rendered: &Value, tools: &[Value]) -> Result<AnswerFormat, Error> {
+        // Marks are for the prompt only, and a call that is demanded by name can be of one tool only.
+        let callable = callable(asked.options);
+        let mut format = if callable == tools && asked.begun.is_none() {
+            AnswerFormat::from_rendered(rendered, &callable)?
+        } else {
+            let request = asked.request(&asked.bare(), &callable);
+            let mut rendered = self.apply(&request, asked.answers).map_err(|e| refused(e, Blamed::Tools))?;
+            asked.unmark_end(&mut rendered)?;
+            AnswerFormat::from_rendered(&rendered, &callable)?
+        };
+        if asked.answers == Answers::Calls && self.thinks() {
+            let rendered = self.apply(&asked.request(&asked.bare(), &[]), Answers::Thoughts).ok();
+            let rendered =
+                rendered.and_then(|mut rendered| asked.unmark_end(&mut rendered).ok().map(|()| rendered));
+            format.without_calls = rendered.map(|rendered| crate::format::parser(&rendered));
+        }
+        format.begun = asked.begun.map(Begun::part);
+        if asked.options.tool_choice.is_demand() && format.grammar.is_none() {
             let message =
                 "must be 'auto' or 'none': how the model writes calls does not follow from its template";
             return Err(Error::unsupported("tool_choice", message));
         }
-        Ok(Prompt { text, mark, format: Some(format) })
+        Ok(format)
+    }
+
+    /// The messages with marks in their texts.
+    fn marked(&self, asked: &Asked<'_>) -> Vec<Value> {
+        let mark = asked.mark;
+        let marked = asked.messages.iter().map(|message| self.mark_message(message, mark));
+        let begun =
+            asked.begun_to_render().map(|begun| begun.message(mark, |text| self.guard.mark_text(text, mark)));
+        marked.chain(begun).collect()
     }
 
     /// What answers may be besides text.
     fn answers(&self, options: &RenderOptions) -> Answers {
         if !options.tools.is_empty() {
             Answers::Calls
-        } else if options.reasoning != Reasoning::Inline && self.thinks() {
+        } else if (options.reasoning != Reasoning::Inline || options.needs_thought_marks()) && self.thinks() {
             Answers::Thoughts
         } else {
             Answers::Plain
@@ -123,10 +169,19 @@ impl ChatTemplate {
         })
     }
 
-    /// Whether a request that failed would not have without the parameters of its tools.
-    fn is_about_tools(&self, messages: &[Value], tools: &[Value], options: &RenderOptions) -> bool {
+    /// Whether a request that failed would not have without the parameters of its tools. What ran into a limit
+    /// gets less time for that.
+    fn is_about_tools(
+        &self,
+        failure: &Failure,
+        asked: &Asked<'_>,
+        messages: &[Value],
+        tools: &[Value],
+    ) -> bool {
+        let is_over = matches!(failure, Failure::Template(ChatError::PassedLimit(_)));
+        let answers = if is_over { Answers::Plain } else { Answers::Calls };
         let bare: Vec<Value> = tools.iter().map(tool_without_parameters).collect();
-        !tools.is_empty() && self.apply(&request(messages, &bare, options), Answers::Calls).is_ok()
+        !tools.is_empty() && self.apply(&asked.request(messages, &bare), answers).is_ok()
     }
 
     /// Marks what is text of the user's; the names of fields and roles are ours.
@@ -144,31 +199,6 @@ impl ChatTemplate {
         let no_json = |e| ChatError::Failed(format!("the rendered prompt is no JSON: {e}"));
         Ok(serde_json::from_str(&rendered).map_err(no_json)?)
     }
-}
-
-fn request(messages: &[Value], tools: &[Value], options: &RenderOptions) -> Value {
-    let mut args = options.template_args.clone();
-    if options.reasoning == Reasoning::Off {
-        args.entry("enable_thinking").or_insert(Value::Bool(false));
-    }
-    let mut request = json!({
-        "messages": messages,
-        "add_generation_prompt": options.add_generation_prompt,
-        "template_args": args,
-    });
-    if let (false, Some(fields)) = (tools.is_empty(), request.as_object_mut()) {
-        fields.insert("tools".to_owned(), tools.into());
-        let choice = match options.tool_choice {
-            ToolChoice::Auto => "auto",
-            ToolChoice::None => "none",
-            ToolChoice::Required | ToolChoice::Named(_) => "required",
-        };
-        fields.insert("tool_choice".to_owned(), choice.into());
-        if let Some(parallel) = options.parallel_tool_calls {
-            fields.insert("parallel_tool_calls".to_owned(), parallel.into());
-        }
-    }
-    request
 }
 
 /// The tools that an answer may call.
@@ -251,12 +281,24 @@ fn check_tags(source: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// A piece of a rendered conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Tokens of text.
+    Tokens(Vec<Token>),
+    /// An image, by its number in the conversation.
+    Image(usize),
+}
+
 /// A rendered conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt {
     text: String,
     mark: char,
+    /// What stands for each image.
+    images: Vec<char>,
     format: Option<AnswerFormat>,
+    thoughts: Option<ThoughtMarks>,
 }
 
 impl Prompt {
@@ -265,24 +307,59 @@ impl Prompt {
         self.format.as_ref()
     }
 
-    /// The prompt as text.
-    pub fn text(&self) -> String {
-        self.text.replace(self.mark, "")
+    /// How thoughts in its answer are told from the rest, where its template says so.
+    pub fn thoughts(&self) -> Option<&ThoughtMarks> {
+        self.thoughts.as_ref()
     }
 
-    /// The prompt's tokens: control tokens only where the template wrote them.
+    /// The prompt as text, with nothing in the places of images.
+    pub fn text(&self) -> String {
+        self.text.chars().filter(|&c| !self.is_mark(c)).collect()
+    }
+
+    fn is_mark(&self, c: char) -> bool {
+        c == self.mark || self.images.contains(&c)
+    }
+
+    /// The prompt's tokens, without images: control tokens only where the template wrote them.
     ///
     /// # Errors
     ///
-    /// As [`Tokenizer::tokenize`].
+    /// As [`pieces`](Self::pieces).
     pub fn tokenize(&self, tokenizer: &dyn Tokenizer) -> Result<Vec<Token>, Error> {
-        let start = tokenizer.start_text();
-        let has_start = !start.is_empty() && self.text.starts_with(start);
         let mut tokens = Vec::new();
-        for (i, piece) in self.text.split(self.mark).enumerate() {
-            let special = Special { add: i == 0 && !has_start, parse: true };
-            tokens.extend(tokenizer.tokenize(piece, special)?);
+        for piece in self.pieces(tokenizer)? {
+            if let Piece::Tokens(more) = piece {
+                tokens.extend(more);
+            }
         }
         Ok(tokens)
+    }
+
+    /// The prompt's tokens and images, in their order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tokenizer::tokenize`]; `unsupported` if the template leaves an image out.
+    pub fn pieces(&self, tokenizer: &dyn Tokenizer) -> Result<Vec<Piece>, Error> {
+        if let Some(number) = self.images.iter().position(|&image| !self.text.contains(image)) {
+            let message =
+                format!("cannot hold image {}: the model's chat template leaves it out", number + 1);
+            return Err(Error::unsupported("messages", message));
+        }
+        let start = tokenizer.start_text();
+        let has_start = !start.is_empty() && self.text.starts_with(start);
+        let mut pieces = Vec::new();
+        let mut special = Special { add: !has_start, parse: true };
+        let mut rest = self.text.as_str();
+        loop {
+            let end = rest.char_indices().find(|&(_, c)| self.is_mark(c));
+            let text = end.and_then(|(at, _)| rest.get(..at)).unwrap_or(rest);
+            pieces.push(Piece::Tokens(tokenizer.tokenize(text, special)?));
+            special.add = false;
+            let Some((at, mark)) = end else { return Ok(pieces) };
+            pieces.extend(self.images.iter().position(|&image| image == mark).map(Piece::Image));
+            rest = rest.get(at + mark.len_utf8()..).unwrap_or_default();
+        }
     }
 }

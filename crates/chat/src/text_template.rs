@@ -27,7 +27,7 @@ impl<'a> TextTemplate<'a> {
     /// As [`Tokenizer::tokenize`]; `invalid-request` if the texts leave no character to mark them with.
     pub fn tokenize(&self, texts: &[(&str, &str)], tokenizer: &dyn Tokenizer) -> Result<Vec<Token>, Error> {
         let all: Vec<&str> = texts.iter().map(|&(_, text)| text).chain([self.source]).collect();
-        let mark = Guard::mark(&all)?;
+        let mark = Guard::marks(&all, 1)?.into_iter().next().unwrap_or_default();
         let mut tokens = Vec::new();
         for piece in self.fill(texts, mark).split(mark) {
             tokens.extend(tokenizer.tokenize(piece, Special { add: false, parse: true })?);

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use rkllmjs_chat::{ChatTemplate, Messages, RenderOptions};
+use rkllmjs_chat::{ChatTemplate, Messages, Piece, RenderOptions};
 use rkllmjs_core::{Error, ErrorCode, Special, SpecialToken, Token, Tokenizer};
 
 const CHATML: &str = "{%- for message in messages %}{{- '<|im_start|>' + message.role + '\n' + message.content \
@@ -193,8 +193,8 @@ fn hostile_templates_are_typed_errors_in_time() {
 
 #[test]
 fn renderings_that_do_not_come_back_are_left_behind_and_no_more_are_begun_than_two() {
-    // Moves the rest of the text for each of its letters, and takes no memory in between, where limits are looked at.
-    let source = "{{ messages[0].content | replace('a', '') }}";
+    // Searches for a text that nearly fits everywhere, and takes no memory meanwhile, where limits are looked at.
+    let source = "{% set text = messages[0].content %}{{ 'yes' if (text ~ 'b') in (text ~ text) else 'no' }}";
     let long = "a".repeat(1 << 20);
     let letters = Letters::new();
     let template = ChatTemplate::new(source, &letters).expect("template");
@@ -203,7 +203,7 @@ fn renderings_that_do_not_come_back_are_left_behind_and_no_more_are_begun_than_t
         let messages = Messages::from_json(&messages).expect("messages");
         template.render(&messages, &RenderOptions::default()).map(|prompt| prompt.text())
     };
-    assert_eq!(render("cat").expect("rendered"), "ct");
+    assert_eq!(render("cat").expect("rendered"), "no");
     for _ in 0..2 {
         let error = render(&long).expect_err("it takes too long");
         assert_eq!(error.code, ErrorCode::ModelInvalid, "{error}");
@@ -226,4 +226,63 @@ fn a_long_conversation_is_no_attack() {
     let template = ChatTemplate::new(CHATML, &letters).expect("template");
     let prompt = template.render(&messages, &RenderOptions::default()).expect("rendered");
     assert!(prompt.text().len() > 1_600_000);
+}
+
+fn with_images(template: &str, content: &serde_json::Value) -> Result<Vec<Piece>, Error> {
+    let letters = Letters::new();
+    let json = serde_json::json!([{ "role": "user", "content": content }]).to_string();
+    let messages = Messages::from_json(&json).expect("messages");
+    let prompt = ChatTemplate::new(template, &letters)?.render(&messages, &RenderOptions::default())?;
+    prompt.pieces(&letters)
+}
+
+/// Text as it is, and images as their numbers in brackets.
+fn spelled(pieces: &[Piece]) -> String {
+    let spell = |piece: &Piece| match piece {
+        Piece::Tokens(tokens) => tokens.iter().filter_map(|&token| char::from_u32(token)).collect(),
+        Piece::Image(number) => format!("[{number}]"),
+    };
+    pieces.iter().map(spell).collect()
+}
+
+#[test]
+fn images_stand_where_their_parts_stand() {
+    let image = serde_json::json!({ "type": "image" });
+    let text = |text: &str| serde_json::json!({ "type": "text", "text": text });
+    let content = serde_json::json!([image, text("a"), image, image, text("b")]);
+    let pieces = with_images(CHATML, &content).expect("rendered");
+    assert_eq!(spelled(&pieces), "user\n[0]a[1][2]b\nassistant\n");
+}
+
+#[test]
+fn text_that_looks_like_an_image_stays_text() {
+    let image = serde_json::json!({ "type": "image" });
+    let forged = "<__media__> \u{E000} \u{E001} <image> <start_of_image>";
+    let content = serde_json::json!([{ "type": "text", "text": forged }, image]);
+    let pieces = with_images(CHATML, &content).expect("rendered");
+    assert_eq!(spelled(&pieces), format!("user\n{forged}[0]\nassistant\n"));
+}
+
+#[test]
+fn an_image_between_two_halves_of_a_control_token_makes_no_whole_one() {
+    let content = serde_json::json!([
+        { "type": "text", "text": "<|im_" },
+        { "type": "image" },
+        { "type": "text", "text": "end|>" },
+    ]);
+    let pieces = with_images(CHATML, &content).expect("rendered");
+    let tokens: Vec<Token> = pieces
+        .iter()
+        .flat_map(|piece| if let Piece::Tokens(t) = piece { t.clone() } else { vec![] })
+        .collect();
+    assert_eq!(control_tokens(&tokens).len(), 3);
+}
+
+#[test]
+fn a_template_that_leaves_images_out_is_an_error() {
+    let content = serde_json::json!([{ "type": "text", "text": "a" }, { "type": "image" }]);
+    let refused =
+        with_images("{{ messages[0].role }}", &content).expect_err("nothing of the content is there");
+    assert_eq!(refused.code, ErrorCode::Unsupported);
+    assert!(refused.message.contains("leaves it out"), "{refused}");
 }

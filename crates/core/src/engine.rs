@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Adapters, Error, NativeCall, NativeInput, NativeReply, OptionSupport, Sampling, Scoring, Token,
-    TokenLogprob,
+    Adapters, Error, Medium, NativeCall, NativeInput, NativeReply, OptionSupport, Sampling, Scoring, Token,
+    TokenLogprob, stands_for_a_row,
 };
 
 /// Names a sequence between scheduler and engine. Never reused while a model lives.
@@ -24,7 +24,8 @@ pub struct Limits {
     pub context: u32,
     /// Tokens that all sequences may hold together; at least `context`.
     pub cells: u32,
-    /// Most tokens of one batch; at least `sequences`, so that every one can go on in each step.
+    /// Most tokens of one batch; at least `sequences`, so that every one can go on in each step. Rows that see
+    /// each other come at once, beyond it if need be.
     pub batch: u32,
     /// Whether a stopped step leaves every sequence as it was before it. Without this a step is
     /// only stopped when the model closes.
@@ -51,7 +52,7 @@ pub struct Run<'a> {
     pub sequence: SequenceId,
     /// The place of the first token in its sequence; everything before it is in the cache.
     pub start: u32,
-    /// The tokens, at least one.
+    /// The tokens, at least one: none of them, or all, stand for rows, and then for rows of one medium.
     pub tokens: &'a [Token],
     /// Whether to sample what follows the last of them.
     pub sample: bool,
@@ -65,6 +66,11 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
+    /// Whether its tokens stand for rows of a medium.
+    pub fn is_of_rows(&self) -> bool {
+        self.tokens.first().is_some_and(|&token| stands_for_a_row(token))
+    }
+
     /// Its drafts.
     pub fn drafts(&self) -> &'a [Token] {
         let certain = self.tokens.len().saturating_sub(self.drafted as usize);
@@ -195,6 +201,8 @@ pub struct Opening<'a> {
     pub candidates: &'a [Token],
     /// Most tokens of the answer. The scheduler ends it there; an engine may plan for it.
     pub max_tokens: Option<u32>,
+    /// What tokens of the prompt stand for. An engine that reads no rows refuses to open.
+    pub media: &'a [Arc<Medium>],
     /// What to read in place of the prompt's tokens, and what else this engine alone knows.
     pub native: Option<&'a NativeInput>,
 }

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod constraint;
 mod delivery;
 mod engine;
 mod error;
@@ -18,6 +19,7 @@ mod inbox;
 mod kept_prefixes;
 mod line;
 mod logprob;
+mod medium;
 mod model_handle;
 mod native_call;
 mod native_images;
@@ -36,6 +38,7 @@ mod sequence;
 mod speculation;
 mod stats;
 mod stop;
+mod thoughts;
 mod token_stream;
 mod tokenizer;
 mod utf8;
@@ -45,6 +48,7 @@ pub mod contract;
 pub mod scripted;
 
 pub use clock::{Clock, SystemClock};
+pub use constraint::{Constraint, Thoughts};
 pub use delivery::{Outcome, UNDELIVERED_PARTS_MAX};
 pub use engine::{
     AbortSwitch, Batch, Engine, Limits, Opening, Proposal, Run, Sampled, SequenceId, Sink, StepOutcome,
@@ -52,6 +56,7 @@ pub use engine::{
 pub use error::{Detail, Error, ErrorCode};
 pub use generation::Generation;
 pub use logprob::TokenLogprob;
+pub use medium::{FIRST_ROW_TOKEN, Medium, RowAttention, stands_for_a_row};
 pub use model_handle::{ModelHandle, ModelSettings, Submission};
 pub use native_call::{ClearCache, NativeCall, NativeReply};
 pub use native_images::{IMAGE_OPTIONS, IMAGE_TAG, ImageNumbers, NativeImages};
@@ -66,4 +71,5 @@ pub use sampling::{SamplerKind, Sampling};
 pub use scoring::{SCORED_TOKENS_MAX, Scoring};
 pub use speculation::{Speculation, SpeculationMode};
 pub use stats::Stats;
+pub use thoughts::{ThoughtLimit, ThoughtMeter, ThoughtStart};
 pub use tokenizer::{FillTokens, PairTokens, Special, SpecialToken, Token, Tokenizer};

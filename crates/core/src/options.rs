@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::speculation::DRAFTS_DEFAULT;
 use crate::{
-    Adapters, CONTROL_VECTOR_PREFIX, Error, OptionSupport, Request, SamplerKind, Sampling, Speculation,
-    SpeculationMode, StopRules, Token,
+    Adapters, CONTROL_VECTOR_PREFIX, Constraint, Error, OptionSupport, Request, SamplerKind, Sampling,
+    Speculation, SpeculationMode, StopRules, Token,
 };
 
 /// One generation option: its name, default, range and meaning. The documentation's table of
@@ -242,6 +242,9 @@ pub struct GenerateOptions {
     pub stop_tokens: Option<Vec<f64>>,
     pub ignore_eos: Option<bool>,
     pub grammar: Option<String>,
+    pub json_schema: Option<String>,
+    pub response_format: Option<String>,
+    pub regex: Option<String>,
     pub logprobs: Option<bool>,
     pub top_logprobs: Option<f64>,
     pub n: Option<f64>,
@@ -286,6 +289,7 @@ impl GenerateOptions {
         }
         Ok(Request {
             prompt: Vec::new(),
+            media: Vec::new(),
             native: None,
             sampling,
             stop: self.stop_rules(vocabulary_size)?,
@@ -346,6 +350,9 @@ impl GenerateOptions {
             "logit_bias" => wanted.logit_bias != default.logit_bias,
             "ignore_eos" => wanted.ignore_end != default.ignore_end,
             "grammar" => wanted.grammar != default.grammar,
+            "json_schema" | "response_format" | "regex" => {
+                wanted.constraint.as_ref().is_some_and(|constraint| constraint.option() == name)
+            }
             "samplers" => wanted.order != default.order,
             "seed" => self.seed.is_some(),
             "logprobs" => self.logprobs == Some(true),
@@ -402,6 +409,9 @@ impl GenerateOptions {
             },
             grammar_triggers: default.grammar_triggers.clone(),
             grammar_prefix: default.grammar_prefix.clone(),
+            constraint: Constraint::asked_for(self)?,
+            free_thoughts: None,
+            thoughts: default.thoughts.clone(),
             order: match &self.samplers {
                 Some(names) => checked_order(names)?,
                 None => default.order.clone(),

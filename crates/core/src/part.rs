@@ -34,6 +34,8 @@ pub struct Usage {
     pub prompt_tokens: u64,
     /// Tokens made, over all choices, without the one that ended the answer.
     pub completion_tokens: u64,
+    /// Tokens of thoughts among those made, counted in their text; 0 where thoughts do not come apart.
+    pub reasoning_tokens: u64,
     /// Tokens of the prompt that were found in the cache instead of being computed.
     pub cached_tokens: u64,
     /// Tokens of prompt and answers that were dropped so that an answer could go on in a full context.

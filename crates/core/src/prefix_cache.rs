@@ -1,6 +1,6 @@
 use crate::kept_prefixes::Scope;
 use crate::prefixes::{Prefixes, WORTH_SHARING, positions};
-use crate::{Adapters, Detail, Engine, Error, ErrorCode, Token};
+use crate::{Adapters, Detail, Engine, Error, ErrorCode, Token, stands_for_a_row};
 
 /// What ended requests left in the cache, between two steps; see
 /// [`ModelHandle::with_cache`](crate::ModelHandle::with_cache).
@@ -46,11 +46,13 @@ impl PrefixCache<'_> {
             {
                 let Scope { tenant, adapters } = stored.scope.clone();
                 let tokens = stored.tokens.get(..more).unwrap_or_default().to_vec();
+                refuse_rows(&tokens)?;
                 return Ok(SavedPrefix { tenant, adapters, tokens, cells: stored.cells.clone() });
             }
             let Some((kept, length)) = found.filter(|(_, length)| *length >= WORTH_SHARING) else {
                 return Err(nothing(prompt.is_some()));
             };
+            refuse_rows(kept.tokens.get(..length).unwrap_or_default())?;
             let id = kept.id;
             if let Some(cells) = self.engine.save(id, positions(0, length).end)? {
                 let tokens = kept.tokens.get(..length).unwrap_or_default().to_vec();
@@ -133,6 +135,15 @@ impl PrefixCache<'_> {
         }
         Err(Error::new(ErrorCode::Unsupported, "nothing is kept in the cache of this model"))
     }
+}
+
+/// What rows were made of is known to the model that made them, and only while it is open.
+fn refuse_rows(tokens: &[Token]) -> Result<(), Error> {
+    if !tokens.iter().any(|&token| stands_for_a_row(token)) {
+        return Ok(());
+    }
+    let message = "the conversation holds images, and what the cache holds of those cannot be saved";
+    Err(Error::new(ErrorCode::Unsupported, message))
 }
 
 fn nothing(of_prompt: bool) -> Error {

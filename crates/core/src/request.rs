@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{NativeInput, Sampling, Speculation, Token};
+use crate::{Medium, NativeInput, Sampling, Speculation, Token};
 
 /// When an answer ends besides the model's own wish.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -25,6 +25,8 @@ pub type Adapters = Vec<(String, f32)>;
 pub struct Request {
     /// The prompt's tokens; at least one, fewer than the context.
     pub prompt: Vec<Token>,
+    /// The media that tokens of the prompt stand for the rows of.
+    pub media: Vec<Arc<Medium>>,
     /// What the engine reads in place of these tokens, for engines that read prompts themselves.
     pub native: Option<Arc<NativeInput>>,
     /// How tokens are chosen. Choice `i` uses `seed + i`.

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{SAMPLER_NAMES, Token};
+use crate::{Constraint, SAMPLER_NAMES, ThoughtLimit, Thoughts, Token};
 
 /// A step of the sampler chain, named as the option that drives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -77,8 +77,14 @@ pub struct Sampling {
     /// Words of which the first in the answer brings the grammar into force, from where it begins. With none
     /// the grammar always is.
     pub grammar_triggers: Vec<String>,
-    /// The end of the prompt, where the grammar begins with it.
+    /// The end of the prompt, where the grammar or a trigger begins with it.
     pub grammar_prefix: Vec<Token>,
+    /// What the text must be besides. At most one of this and the grammar is there.
+    pub constraint: Option<Constraint>,
+    /// What the constraint leaves free before it binds.
+    pub free_thoughts: Option<Thoughts>,
+    /// What ends thoughts that get too long.
+    pub thoughts: Option<ThoughtLimit>,
     /// The order of the chain.
     pub order: Vec<SamplerKind>,
 }
@@ -112,6 +118,9 @@ impl Default for Sampling {
             grammar: None,
             grammar_triggers: Vec::new(),
             grammar_prefix: Vec::new(),
+            constraint: None,
+            free_thoughts: None,
+            thoughts: None,
             order: SAMPLER_NAMES.iter().map(|&(_, kind)| kind).collect(),
         }
     }

@@ -320,11 +320,11 @@ impl Scheduler {
             let mut prefills: Vec<_> = with_lead().filter(|(_, s)| !s.is_decoding()).collect();
             prefills.sort_by_key(|(_, s)| s.place_in_line());
             for (place, sequence) in prefills {
-                let tokens = sequence.pending().min(budget);
+                let tokens = sequence.next_stretch(budget);
                 if tokens == 0 {
                     break;
                 }
-                budget -= tokens;
+                budget = budget.saturating_sub(tokens);
                 shares.push(Share { place, tokens, drafted: 0 });
                 if tokens >= self.limits.worth_stopping as usize {
                     long.push(sequence.answer);
@@ -622,6 +622,7 @@ fn open(sequence: &mut Sequence, engine: &mut dyn Engine) -> Result<(), Error> {
         logprobs: request.logprobs,
         candidates: &request.candidates,
         max_tokens: request.max_tokens,
+        media: &request.media,
         native: request.native.as_deref(),
     };
     engine.open(sequence.id, opening)?;
@@ -653,6 +654,7 @@ fn outcome(answer: &Answer, error: Option<Error>, now: Instant) -> Outcome {
             prompt_tokens: prompt,
             completion_tokens: answer.completion_tokens,
             cached_tokens: cached,
+            reasoning_tokens: 0,
             dropped_tokens: answer.dropped_tokens,
             draft_tokens: answer.draft_tokens,
             accepted_tokens: answer.accepted_tokens,

@@ -5,7 +5,10 @@ use crate::kept_prefixes::Scope;
 use crate::line::Place;
 use crate::speculation::Guesses;
 use crate::token_stream::TokenStream;
-use crate::{FinishReason, Overflow, Part, Request, Run, Sampled, SequenceId, Token};
+use crate::{
+    FinishReason, Medium, Overflow, Part, Request, RowAttention, Run, Sampled, SequenceId, Token,
+    stands_for_a_row,
+};
 
 /// A sequence that lets another compute what both need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +116,23 @@ impl Sequence {
     /// Tokens that are not in the cache yet; never 0 while it runs.
     pub(crate) fn pending(&self) -> usize {
         self.tokens.len() - self.computed
+    }
+
+    /// How many of its pending tokens its next run takes where a step has room for `budget`. Tokens and rows of a
+    /// medium do not go together, and rows that see each other go together whatever room there is.
+    pub(crate) fn next_stretch(&self, budget: usize) -> usize {
+        if self.request.media.is_empty() || budget == 0 {
+            return self.pending().min(budget);
+        }
+        let pending = self.tokens.get(self.computed..).unwrap_or_default();
+        let is_first = |medium: &&Arc<Medium>| pending.first().is_some_and(|&token| medium.has(token));
+        let Some(medium) = self.request.media.iter().find(is_first) else {
+            return pending.iter().take(budget).take_while(|&&token| !stands_for_a_row(token)).count().max(1);
+        };
+        match medium.attention() {
+            RowAttention::Causal => medium.rows_at_start(pending).min(budget),
+            RowAttention::Mutual => medium.rows_at_start(pending),
+        }
     }
 
     pub(crate) fn completion_tokens(&self) -> usize {

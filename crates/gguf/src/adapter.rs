@@ -132,7 +132,7 @@ impl Pair<'_> {
     }
 }
 
-fn check_kind(tensor: &Tensor) -> Result<(), Error> {
+pub(crate) fn check_kind(tensor: &Tensor) -> Result<(), Error> {
     match tensor.kind {
         TensorType::I8
         | TensorType::I16

@@ -7,6 +7,7 @@
 //! - [`File::open`] checks the structure: sizes, counts, types, offsets, names.
 //! - [`Parts::open`] does so for a model in several files.
 //! - [`check_model`] and [`check_adapter`] check the meaning: what llama.cpp asserts on.
+//! - [`check_projector`] does so for what turns images into rows.
 //! - [`facts`] tells what `info` and `inspect()` show.
 //! - [`memory::estimate`] says how much memory a model will take, roughly.
 
@@ -24,6 +25,7 @@ mod magic;
 pub mod memory;
 mod metadata;
 mod parts;
+mod projector;
 mod quantization;
 mod rank_head;
 mod reader;
@@ -42,6 +44,7 @@ pub use facts::{Facts, Pooling, facts};
 pub use file::{File, Kind, Split, open_regular};
 pub use metadata::Metadata;
 pub use parts::Parts;
+pub use projector::{Projector, ProjectorKind, check_projector};
 pub use rank_head::RankHead;
 pub use tensor::Tensor;
 pub use types::TensorType;

@@ -124,6 +124,11 @@ impl Builder {
         self.array(key, 5, values.len(), &bytes)
     }
 
+    pub(crate) fn f32s(self, key: &str, values: &[f32]) -> Self {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.array(key, 6, values.len(), &bytes)
+    }
+
     pub(crate) fn strs<T: AsRef<str>>(self, key: &str, values: &[T]) -> Self {
         let bytes: Vec<u8> = values.iter().flat_map(|value| string(value.as_ref())).collect();
         self.array(key, 8, values.len(), &bytes)

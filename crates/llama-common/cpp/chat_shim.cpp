@@ -1,8 +1,13 @@
 // The chat code of llama.cpp's `common` behind C functions. Every exception ends here: a call
 // returns 0 and a result, -1 and a message, or -2 and the limit that was passed; the string is the
 // caller's to free.
+#include <pthread.h>
+#include <time.h>
+
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <stdexcept>
 #include <string>
 
 #include "chat.h"
@@ -23,12 +28,10 @@ char * copy(const std::string & text) {
 constexpr int FAILED       = -1;
 constexpr int PASSED_LIMIT = -2;
 
-// Processor time of one call, and more for a long conversation: a megabyte takes about 150 ms. One operation
-// between two allocations may still take a few times as long, within the memory there is.
+// Processor time of a call that does not say how much it may take. One operation between two allocations may still
+// take a few times as long, within the memory there is.
 constexpr std::uint64_t CPU_MS       = 400;
 constexpr std::size_t   BYTES_PER_MS = 4096;
-// Learning how a template writes calls, too: that takes some milliseconds for each tool.
-constexpr std::uint64_t CALLS_CPU_MS = 2000;
 // Threads of Node have stacks of 4 MiB.
 constexpr std::size_t STACK_BYTES = 1536U << 10;
 // Memory in use at once: a base for the engine itself, and room for copies of the input.
@@ -46,11 +49,9 @@ constexpr int SILENT = -1000;
 enum class Learn : int { NOTHING = 0, THOUGHTS = 1, CALLS = 2 };
 
 template <typename Work>
-int guarded(std::size_t input_bytes, char ** out, Work work, Learn learn = Learn::NOTHING) noexcept {
+int guarded(std::size_t bytes, std::uint64_t cpu_ms, char ** out, Work work) noexcept {
     *out = nullptr;
-    const bool is_large = learn == Learn::CALLS;
-    rkllmjs::Limits limits((is_large ? CALLS_BYTES : BASE_BYTES) + COPIES_OF_INPUT * input_bytes,
-                           (is_large ? CALLS_CPU_MS : CPU_MS) + input_bytes / BYTES_PER_MS, STACK_BYTES);
+    rkllmjs::Limits limits(bytes, cpu_ms, STACK_BYTES);
     const char * message = nullptr;
     try {
         const std::string result = work();
@@ -74,6 +75,11 @@ int guarded(std::size_t input_bytes, char ** out, Work work, Learn learn = Learn
     return FAILED;
 }
 
+// With the limits that fit an input of so many bytes.
+template <typename Work> int guarded(std::size_t input_bytes, char ** out, Work work) noexcept {
+    return guarded(BASE_BYTES + COPIES_OF_INPUT * input_bytes, CPU_MS + input_bytes / BYTES_PER_MS, out, work);
+}
+
 std::string text(const common_json & object, const char * key) {
     return object.contains(key) ? object.at(key).get<std::string>() : std::string();
 }
@@ -92,10 +98,19 @@ common_chat_templates_inputs inputs_of(const common_json & request, Learn learn)
         inputs.tool_choice = common_chat_tool_choice_parse_oaicompat(text(request, "tool_choice"));
     }
     inputs.add_generation_prompt = flag(request, "add_generation_prompt", true);
+    if (flag(request, "continue_final_message", false)) {
+        inputs.continue_final_message = COMMON_CHAT_CONTINUATION_AUTO;
+    }
     inputs.enable_thinking       = flag(request, "enable_thinking", true);
     inputs.reasoning_format      = COMMON_REASONING_FORMAT_AUTO;
     // Learning how a template writes calls and thoughts takes some milliseconds each time.
     inputs.force_pure_content = learn == Learn::NOTHING;
+    // What is not given is none and not undefined, as where templates are written for: `tools is not none`.
+    for (const char * name : { "tools", "documents" }) {
+        if (!request.contains(name)) {
+            inputs.chat_template_kwargs[name] = "null";
+        }
+    }
     if (request.contains("template_args")) {
         const auto args = request.at("template_args");
         for (const auto & [key, value] : args.items()) {
@@ -147,8 +162,26 @@ bool is_whole(const common_chat_parser_params & params, const std::string & answ
 
 extern "C" {
 
+// Of the copy of llama.cpp's values that looks at the stack; asking for it brings the copy in.
+int rkllmjs_values_are_guarded();
+
 void rkllmjs_chat_free_string(char * bytes) {
     std::free(bytes);
+}
+
+// The clock of this thread's processor time, for any thread to read; -1 without one.
+std::int64_t rkllmjs_thread_clock() {
+    clockid_t clock{};
+    return pthread_getcpuclockid(pthread_self(), &clock) == 0 ? static_cast<std::int64_t>(clock) : -1;
+}
+
+// What such a clock says, in nanoseconds; -1 once its thread has ended.
+std::int64_t rkllmjs_thread_clock_ns(std::int64_t clock) {
+    timespec now{};
+    if (clock_gettime(static_cast<clockid_t>(clock), &now) != 0) {
+        return -1;
+    }
+    return static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
 }
 
 // 0 and an opaque pointer, or what went wrong.
@@ -157,6 +190,9 @@ int rkllmjs_chat_templates_new(const char * source, const char * bos, const char
     // Its log goes to stderr, which is the user's; what matters comes back as a message.
     common_log_set_verbosity_thold(SILENT);
     return guarded(std::strlen(source), message, [&] {
+        if (rkllmjs_values_are_guarded() == 0) {
+            throw std::logic_error("values of templates are not guarded");
+        }
         *templates = common_chat_templates_init(nullptr, source, bos, eos).release();
         return std::string();
     });
@@ -167,8 +203,9 @@ void rkllmjs_chat_templates_free(void * templates) {
 }
 
 // Renders a request: JSON in, JSON out. `what` is a number of `Learn`.
-int rkllmjs_chat_apply(const void * templates, const char * request, int what, char ** out) {
+int rkllmjs_chat_apply(const void * templates, const char * request, int what, std::uint64_t cpu_ms, char ** out) {
     const Learn learn  = static_cast<Learn>(what);
+    const auto  bytes  = (learn == Learn::CALLS ? CALLS_BYTES : BASE_BYTES) + COPIES_OF_INPUT * std::strlen(request);
     const auto  render = [&] {
         const auto known  = common_chat_templates_get_caps(static_cast<const common_chat_templates *>(templates));
         const auto asked  = common_json::parse(request);
@@ -184,6 +221,8 @@ int rkllmjs_chat_apply(const void * templates, const char * request, int what, c
         result["generation_prompt"] = params.generation_prompt;
         result["stops"]             = params.additional_stops;
         result["thinks"]            = params.supports_thinking;
+        result["thoughts_begin"]    = params.thinking_start_tag;
+        result["thoughts_end"]      = params.thinking_end_tags;
         result["knows_tools"]       = known.at("supports_tools") || known.at("supports_tool_calls");
         result["grammar"]           = params.grammar;
         result["grammar_lazy"]      = params.grammar_lazy;
@@ -191,7 +230,7 @@ int rkllmjs_chat_apply(const void * templates, const char * request, int what, c
         result["preserved"]         = params.preserved_tokens;
         return result.dump();
     };
-    return guarded(std::strlen(request), out, render, learn);
+    return guarded(bytes, cpu_ms, out, render);
 }
 
 // 0 and a parser of answers for what rendering gave, or what went wrong.

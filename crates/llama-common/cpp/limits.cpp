@@ -13,7 +13,7 @@ namespace {
 thread_local Limits * limits = nullptr;
 
 // Reading the clock at every allocation would cost more than most allocations.
-constexpr unsigned ALLOCATIONS_PER_CLOCK = 64;
+constexpr unsigned LOOKS_PER_CLOCK = 64;
 
 // The JSON library allocates in its destructors, from which nothing may be thrown: arrays of values, this
 // many bytes each. Code that runs away allocates other sizes too.
@@ -56,13 +56,47 @@ Limits * Limits::current() {
     return limits;
 }
 
+void Limits::check_stack() {
+    if (passed_ == nullptr && stack_pointer() < stack_end_) {
+        passed_ = "nests or calls itself too deep";
+    }
+    if (passed_ != nullptr) {
+        throw limit_passed();
+    }
+}
+
+void check_stack() {
+    if (limits != nullptr) {
+        limits->check_stack();
+    }
+}
+
+bool Limits::is_late() {
+    return ++looks_ % LOOKS_PER_CLOCK == 0 && cpu_ns() > deadline_ns_;
+}
+
+void Limits::check_time() {
+    if (passed_ == nullptr && is_late()) {
+        passed_ = "runs for too long";
+    }
+    if (passed_ != nullptr) {
+        throw limit_passed();
+    }
+}
+
+void check_time() {
+    if (limits != nullptr) {
+        limits->check_time();
+    }
+}
+
 void Limits::take(std::size_t bytes) {
     if (passed_ == nullptr) {
         if (bytes > bytes_left_) {
             passed_ = "takes too much memory";
         } else if (stack_pointer() < stack_end_) {
             passed_ = "nests or calls itself too deep";
-        } else if (++allocations_ % ALLOCATIONS_PER_CLOCK == 0 && cpu_ns() > deadline_ns_) {
+        } else if (is_late()) {
             passed_ = "runs for too long";
         }
     }

@@ -26,6 +26,11 @@ class Limits {
     // Which limit was passed, or null.
     const char * passed() const { return passed_; }
 
+    // Throws where the stack is at its limit.
+    void check_stack();
+    // Throws where the time is up.
+    void check_time();
+
     // For `operator new` and `operator delete` only.
     void take(std::size_t bytes);
     void settle(std::size_t asked, std::size_t got);
@@ -33,6 +38,7 @@ class Limits {
     static Limits * current();
 
   private:
+    bool is_late();
     bool is_excused(std::size_t bytes);
 
     std::size_t   bytes_left_;
@@ -42,8 +48,14 @@ class Limits {
     const char *  last_stack_;
     const char *  stack_end_;
     const char *  passed_      = nullptr;
-    unsigned      allocations_ = 0;
+    unsigned      looks_       = 0;
 };
+
+// For code that calls itself without allocating: throws where the stack of limited code is at its limit.
+void check_stack();
+
+// For loops without allocations: throws where the time of limited code is up.
+void check_time();
 
 // What an allocation past a limit throws.
 struct limit_passed : std::bad_alloc {

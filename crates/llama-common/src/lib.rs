@@ -7,6 +7,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::NonNull;
+use std::time::Duration;
 
 // Links llama.cpp; nothing of it is named here.
 use llama_cpp_sys_2 as _;
@@ -25,8 +26,11 @@ unsafe extern "C" {
         templates: *const c_void,
         request: *const c_char,
         learn: c_int,
+        cpu_ms: u64,
         out: *mut *mut c_char,
     ) -> c_int;
+    fn rkllmjs_thread_clock() -> i64;
+    fn rkllmjs_thread_clock_ns(clock: i64) -> i64;
     fn rkllmjs_chat_parser_new(
         parameters: *const c_char,
         parser: *mut *mut c_void,
@@ -87,13 +91,17 @@ impl Templates {
     }
 
     /// Renders a request, `{messages, tools?, tool_choice?, …}`, to `{prompt, format, parser,
-    /// generation_prompt, stops, thinks, knows_tools, grammar, grammar_lazy, triggers, preserved}`, of which plain
-    /// answers have the prompt alone.
+    /// generation_prompt, stops, thinks, thoughts_begin, thoughts_end, knows_tools, grammar, grammar_lazy, triggers,
+    /// preserved}`, of which plain answers have the prompt alone.
+    ///
+    /// With `continue_final_message` the prompt ends with the text of the last message, and so does
+    /// `generation_prompt`; of plain answers that is not known.
     ///
     /// # Errors
     ///
     /// The template refuses the messages, or they have a form it does not know.
     pub fn apply(&self, request: &str, answers: Answers) -> Result<String, ChatError> {
+        let cpu_ms = answers.cpu_ms(request.len());
         let request = c_string(request)?;
         let learn = match answers {
             Answers::Plain => 0,
@@ -102,7 +110,8 @@ impl Templates {
         };
         let mut out = std::ptr::null_mut();
         // SAFETY: the template is alive while `self` is, the string ends in NUL, `out` is writable.
-        let status = unsafe { rkllmjs_chat_apply(self.0.as_ptr(), request.as_ptr(), learn, &raw mut out) };
+        let status =
+            unsafe { rkllmjs_chat_apply(self.0.as_ptr(), request.as_ptr(), learn, cpu_ms, &raw mut out) };
         finish(status, out)
     }
 }
@@ -123,6 +132,43 @@ pub enum Answers {
     Thoughts,
     /// How it writes thoughts and calls of tools. Takes some milliseconds, more with many tools.
     Calls,
+}
+
+impl Answers {
+    /// Milliseconds of a processor that rendering a request of so many bytes may take. A megabyte of messages takes
+    /// about 150; learning how calls are written, some for each tool.
+    pub fn cpu_ms(self, bytes: usize) -> u64 {
+        let (base, bytes_per_ms) = match self {
+            Self::Plain | Self::Thoughts => (CPU_MS, BYTES_PER_MS),
+            Self::Calls => (CALLS_CPU_MS, CALLS_BYTES_PER_MS),
+        };
+        base + (bytes / bytes_per_ms) as u64
+    }
+}
+
+const CPU_MS: u64 = 400;
+const BYTES_PER_MS: usize = 4096;
+const CALLS_CPU_MS: u64 = 500;
+const CALLS_BYTES_PER_MS: usize = 64;
+
+/// The processor time of one thread.
+#[derive(Debug, Clone, Copy)]
+pub struct ThreadClock(i64);
+
+impl ThreadClock {
+    /// That of the thread which calls.
+    pub fn of_this_thread() -> Option<Self> {
+        // SAFETY: it only asks for a number.
+        let clock = unsafe { rkllmjs_thread_clock() };
+        (clock != -1).then_some(Self(clock))
+    }
+
+    /// How long the thread has worked; none once it has ended.
+    pub fn used(self) -> Option<Duration> {
+        // SAFETY: it only reads a clock, and a clock that is gone is an error.
+        let ns = unsafe { rkllmjs_thread_clock_ns(self.0) };
+        u64::try_from(ns).ok().map(Duration::from_nanos)
+    }
 }
 
 /// A parser of the answers to one rendered request.

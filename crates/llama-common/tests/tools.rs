@@ -2,7 +2,9 @@
 
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
-use rkllmjs_llama_common::{Answers, ChatError, Parser, Progress, Templates};
+use std::time::Duration;
+
+use rkllmjs_llama_common::{Answers, ChatError, Parser, Progress, Templates, ThreadClock};
 use serde_json::{Value, json};
 
 fn template() -> Templates {
@@ -76,6 +78,37 @@ fn a_template_that_grows_without_end_passes_a_limit() {
     assert_eq!(passed, ChatError::PassedLimit("takes too much memory".to_owned()));
 }
 
+#[test]
+fn replacements_that_grow_pass_a_limit_within_a_second() {
+    let source = "{% set ns = namespace(s='xx') %}{% for i in range(40) %}\
+                  {% set ns.s = ns.s | replace('x', 'xx') %}{% endfor %}{{ ns.s | length }}";
+    let clock = ThreadClock::of_this_thread().expect("a clock");
+    let before = clock.used().expect("time");
+    let bomb = Templates::new(source, "", "")
+        .and_then(|bomb| bomb.apply(r#"{"messages":[{"role":"user","content":"Hi"}]}"#, Answers::Calls));
+    assert!(matches!(bomb, Err(ChatError::PassedLimit(_))), "{bomb:?}");
+    let took = clock.used().expect("time").saturating_sub(before);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn a_template_replaces_every_match_once() {
+    for (filter, text) in [
+        ("replace('-', '+')", "a+b++c"),
+        ("replace('-', '')", "abc"),
+        ("replace('-', '--')", "a--b----c"),
+        ("replace('b', 'b')", "a-b--c"),
+        ("replace('a-b--c', '')", ""),
+        ("replace('?', '!')", "a-b--c"),
+    ] {
+        let template = Templates::new(&format!("{{{{ 'a-b--c' | {filter} }}}}"), "", "").expect("template");
+        let request = r#"{"messages":[{"role":"user","content":"Hi"}]}"#;
+        let rendered = template.apply(request, Answers::Plain).expect("rendered");
+        let rendered: Value = serde_json::from_str(&rendered).expect("json");
+        assert_eq!(rendered["prompt"], text, "{filter}");
+    }
+}
+
 fn tools(count: usize) -> Vec<Value> {
     let parameters = json!({
         "type": "object",
@@ -126,5 +159,24 @@ fn an_answer_that_breaks_off_is_not_whole() {
     assert_eq!(whole(call), json!(true));
     for end in 40..call.len() {
         assert_eq!(whole(&call[..end]), json!(false), "{}", &call[..end]);
+    }
+}
+
+/// Nothing of this allocates on its way down.
+#[test]
+fn values_that_hold_themselves_are_an_error_and_not_the_end() {
+    let sources = [
+        "{% set ns = namespace() %}{% set ns.a = ns %}{{ ns | tojson }}",
+        "{% set l = [] %}{% set _ = l.append(l) %}{{ l | tojson }}",
+        "{% set l = [] %}{% set _ = l.append(l) %}{{ l | tojson(indent=2) }}",
+        "{% set l = [] %}{% set m = [l] %}{% set _ = l.append(m) %}{{ l | string }}",
+        "{% set l = [] %}{% set _ = l.append({'a': l}) %}{{ l ~ 'x' }}",
+    ];
+    for source in sources {
+        let rendered = Templates::new(source, "", "").and_then(|template| {
+            template.apply(r#"{"messages":[{"role":"user","content":"Hi"}]}"#, Answers::Plain)
+        });
+        let passed = ChatError::PassedLimit("nests or calls itself too deep".to_owned());
+        assert_eq!(rendered.expect_err(source), passed, "{source}");
     }
 }

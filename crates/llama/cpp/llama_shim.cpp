@@ -2,12 +2,12 @@
 // and a message that the calling thread can read. Nothing here keeps state but that message.
 #include <sys/random.h>
 
-#include <cstdio>
 #include <cstring>
-#include <exception>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
+#include "guarded.h"
 #include "llama-grammar.h"
 #include "llama-kv-cache.h"
 #include "llama-model.h"
@@ -18,24 +18,7 @@ static_assert(LLAMA_STATE_SEQ_VERSION == 4, "llama.cpp writes cells otherwise: s
 
 namespace {
 
-thread_local char message[512] = "";
-
-void remember(const char * what) {
-    std::snprintf(message, sizeof message, "%s", what);
-}
-
-// What `work` returns, or `otherwise` after an exception.
-template <typename Result, typename Work> Result guarded(Result otherwise, Work work) noexcept {
-    message[0] = 0;
-    try {
-        return work();
-    } catch (const std::exception & error) {
-        remember(error.what());
-    } catch (...) {
-        remember("an exception that is not a std::exception");
-    }
-    return otherwise;
-}
+using rkllmjs::guarded;
 
 const char * skip_blank(const char * text) {
     while (*text == ' ' || *text == '\t' || *text == '\r' || *text == '\n' || *text == '#') {
@@ -49,6 +32,67 @@ const char * skip_blank(const char * text) {
     }
     return text;
 }
+
+// How often llama.cpp looks at rules when it searches a grammar for left recursion: it does not remember where it
+// has been, so rules whose alternatives begin with the same rules multiply, and it recurses.
+class looks {
+public:
+    explicit looks(const llama_grammar_rules & rules) : rules(rules), counts(rules.size(), UNKNOWN) {}
+
+    // Throws beyond the bounds.
+    void check() {
+        for (size_t rule = 0; rule < rules.size(); rule++) {
+            of(rule, 0);
+        }
+    }
+
+private:
+    static constexpr double UNKNOWN   = -1;
+    static constexpr double LOOKS_MAX = 1e6;
+    static constexpr int    DEPTH_MAX = 4096;
+
+    const llama_grammar_rules & rules;
+    std::vector<double>         counts;
+
+    double of(size_t rule, int depth) {
+        // What is under way counts 0: it is left recursion, which llama.cpp then finds.
+        if (counts[rule] != UNKNOWN) {
+            return counts[rule];
+        }
+        if (depth > DEPTH_MAX) {
+            throw std::runtime_error("too many rules begin with one another");
+        }
+        counts[rule]    = 0;
+        double count    = 1;
+        bool   at_start = true;
+        for (const llama_grammar_element & element : rules[rule]) {
+            const bool is_end = element.type == LLAMA_GRETYPE_END || element.type == LLAMA_GRETYPE_ALT;
+            if (at_start && element.type == LLAMA_GRETYPE_RULE_REF) {
+                count += of(element.value, depth + 1);
+                at_start = may_be_empty(rules[element.value]);
+            } else {
+                at_start = is_end;
+            }
+        }
+        if (count > LOOKS_MAX) {
+            throw std::runtime_error("too many alternatives begin with the same rules");
+        }
+        return counts[rule] = count;
+    }
+
+    // Whether one of its alternatives has nothing in it.
+    static bool may_be_empty(const llama_grammar_rule & rule) {
+        bool at_start = true;
+        for (const llama_grammar_element & element : rule) {
+            const bool is_end = element.type == LLAMA_GRETYPE_END || element.type == LLAMA_GRETYPE_ALT;
+            if (is_end && at_start) {
+                return true;
+            }
+            at_start = is_end;
+        }
+        return false;
+    }
+};
 
 // Throws what is wrong with a grammar. The library's own entry prints that to stderr, which is the
 // user's, and returns nothing but a null pointer.
@@ -65,6 +109,7 @@ void check_grammar(const llama_vocab * vocab, const char * grammar, const char *
             throw std::runtime_error("rule " + name + " is used but not defined");
         }
     }
+    looks(parser.rules).check();
 }
 
 // What may stop the work of a thread that llama.cpp gives no hook for.
@@ -110,11 +155,10 @@ uint32_t arc4random(void) {
 }
 #endif
 
-// Far from llama.cpp's own codes, which lie between -3 and 2.
-const int32_t RKLLMJS_THROWN = -1000;
+const int32_t RKLLMJS_THROWN = rkllmjs::THROWN;
 
 const char * rkllmjs_llama_message(void) {
-    return message;
+    return rkllmjs::message;
 }
 
 llama_context * rkllmjs_llama_context_new(llama_model * model, const llama_context_params * params) {

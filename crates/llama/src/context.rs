@@ -52,6 +52,15 @@ pub(crate) struct ContextOptions {
     pub(crate) pooling: Option<sys::llama_pooling_type>,
 }
 
+/// What the rows of a batch see of each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RowMask {
+    /// Those before them.
+    Causal,
+    /// All.
+    Open,
+}
+
 /// How a computation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Computed {
@@ -195,6 +204,24 @@ impl Context {
                 Err(failed(format!("llama.cpp returned {other} for a batch{why}")))
             }
         }
+    }
+
+    /// Computes a batch whose rows are vectors that see of each other what `mask` says.
+    pub(crate) fn decode_rows(
+        &mut self,
+        batch: &mut BatchBuffer,
+        vectors: &mut [f32],
+        mask: RowMask,
+    ) -> Result<Computed, Error> {
+        self.set_causal(mask == RowMask::Causal);
+        let computed = self.decode_vectors(batch, vectors);
+        self.set_causal(true);
+        computed
+    }
+
+    fn set_causal(&mut self, causal: bool) {
+        // SAFETY: the context is alive; a plain setter.
+        unsafe { sys::llama_set_causal_attn(self.raw(), causal) };
     }
 
     /// Computes a batch whose rows are vectors, as many as the batch has tokens.

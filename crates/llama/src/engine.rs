@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use llama_cpp_sys_2 as sys;
 use rkllmjs_core::{
-    AbortSwitch, Adapters, Batch, CONTROL_VECTOR_PREFIX, Engine, Error, ErrorCode, Limits, Opening,
+    AbortSwitch, Adapters, Batch, CONTROL_VECTOR_PREFIX, Engine, Error, ErrorCode, Limits, Medium, Opening,
     OptionSupport, Proposal, Run, Sampled, Scoring, SequenceId, Sink, Special, StepOutcome, Token,
     TokenLogprob, Tokenizer,
 };
@@ -19,13 +19,14 @@ use crate::embedding::Embedder;
 use crate::governor::{Governor, Step};
 use crate::holders::Holders;
 use crate::logprobs::token_logprob;
+use crate::media::RowBatch;
 use crate::sampler::SequenceSampler;
 use crate::scorer::Scorer;
 use crate::threads::processor_time;
 use crate::{LogSink, Model, Pooling, log};
 
 /// Tokens computed at once; more makes prefill no faster on a CPU and its buffers larger.
-const MICRO_BATCH: u32 = 512;
+pub(crate) const MICRO_BATCH: u32 = 512;
 /// A run this long takes longer than it takes to stop it.
 const WORTH_STOPPING_TOKENS: u32 = 16;
 /// llama.cpp's own limit on sequence ids.
@@ -87,20 +88,22 @@ impl std::fmt::Debug for EngineOptions {
 }
 
 #[derive(Debug)]
-struct Open {
+pub(crate) struct Open {
     sampler: SequenceSampler,
     logprobs: Option<u32>,
     /// Tokens to weigh instead of sampling, if there are any.
     candidates: Vec<Token>,
     /// All tokens, where there is a draft model to read them.
     tokens: Vec<Token>,
+    /// What tokens of its prompt stand for.
+    pub(crate) media: Vec<Arc<Medium>>,
 }
 
 /// llama.cpp behind the [`Engine`] trait.
 pub struct LlamaEngine {
     pub(crate) model: Arc<Model>,
     pub(crate) limits: Limits,
-    options: EngineOptions,
+    pub(crate) options: EngineOptions,
     // Dropped in this order: contexts before the adapters they may point to.
     drafter: Option<Drafter>,
     pub(crate) context: Option<Context>,
@@ -113,9 +116,10 @@ pub struct LlamaEngine {
     active_adapters: Adapters,
     /// Goes up whenever one is unloaded: its name may stand for another afterwards.
     pub(crate) adapters_age: u64,
-    open: HashMap<SequenceId, Open>,
+    pub(crate) open: HashMap<SequenceId, Open>,
     pub(crate) holders: Holders,
     batch: BatchBuffer,
+    pub(crate) rows: RowBatch,
     candidates: Vec<sys::llama_token_data>,
     /// Threads of a step of a single token, and of one of several.
     single: Governor,
@@ -206,6 +210,7 @@ impl LlamaEngine {
             open: HashMap::new(),
             holders: Holders::new(sequences + kept),
             batch: BatchBuffer::default(),
+            rows: RowBatch::default(),
             candidates: Vec::new(),
             single: Governor::new(options.threads),
             several: Governor::new(options.threads_batch),
@@ -260,13 +265,13 @@ impl LlamaEngine {
         }
     }
 
-    fn context(&mut self) -> Result<&mut Context, Error> {
+    pub(crate) fn context(&mut self) -> Result<&mut Context, Error> {
         let none =
             || Error::new(ErrorCode::Unsupported, "this model makes embeddings and cannot continue a text");
         self.context.as_mut().ok_or_else(none)
     }
 
-    fn slot(&mut self, sequence: SequenceId) -> Result<i32, Error> {
+    pub(crate) fn slot(&mut self, sequence: SequenceId) -> Result<i32, Error> {
         let lost = |what: &str| Error::new(ErrorCode::Internal, format!("sequence {}: {what}", sequence.0));
         if !self.open.contains_key(&sequence) {
             return Err(lost("it was never opened"));
@@ -298,10 +303,10 @@ impl LlamaEngine {
     }
 
     /// Fills the batch; for each sampled run the index of the first token in it that a sample follows.
-    fn pack<'a>(&mut self, runs: &'a [Run<'a>]) -> Result<Vec<(&'a Run<'a>, i32)>, Error> {
+    fn pack<'a>(&mut self, runs: &[&'a Run<'a>]) -> Result<Vec<(&'a Run<'a>, i32)>, Error> {
         self.batch.clear();
         let mut samples = Vec::with_capacity(runs.len());
-        for run in runs {
+        for &run in runs {
             let slot = self.slot(run.sequence)?;
             let last = run.tokens.len().saturating_sub(1 + run.drafts().len());
             for (i, &token) in run.tokens.iter().enumerate() {
@@ -329,8 +334,11 @@ impl LlamaEngine {
     }
 
     /// Computes the packed batch of these runs, with as many threads as are best for it.
-    fn compute(&mut self, tokens: &mut BatchBuffer, runs: &[Run<'_>]) -> Result<Computed, Error> {
+    fn compute(&mut self, tokens: &mut BatchBuffer, runs: &[&Run<'_>]) -> Result<Computed, Error> {
         let size = tokens.len();
+        if size == 0 {
+            return Ok(Computed::Done);
+        }
         let prompts = runs.iter().any(|run| run.tokens.len() > 1 + run.drafts().len());
         let (single, several) = (self.single.threads(), self.several.threads());
         let threads_batch = self.options.threads_batch;
@@ -444,32 +452,61 @@ impl LlamaEngine {
         let Some(context) = &mut self.context else { return Ok(None) };
         let logits = context.logits(index, vocabulary)?;
         let Some(open) = self.open.get_mut(&sequence) else { return Ok(None) };
-        if !open.candidates.is_empty() {
-            match TokenLogprob::among(logits, &open.candidates) {
+        let chosen = open.choose(sequence, logits, &self.model, &mut self.candidates, sink);
+        self.note_chosen(sequence, chosen);
+        Ok(chosen)
+    }
+
+    /// Samples what follows rows.
+    fn sample_kept(&mut self, sequence: SequenceId, logits: &[f32], sink: &mut dyn Sink) {
+        let Some(open) = self.open.get_mut(&sequence) else { return };
+        let chosen = open.choose(sequence, logits, &self.model, &mut self.candidates, sink);
+        self.note_chosen(sequence, chosen);
+    }
+
+    /// Keeps a token for the draft model.
+    fn note_chosen(&mut self, sequence: SequenceId, chosen: Option<Token>) {
+        if let (Some(open), Some(token), true) =
+            (self.open.get_mut(&sequence), chosen, self.drafter.is_some())
+        {
+            open.tokens.push(token);
+        }
+    }
+}
+
+impl Open {
+    /// The token that follows `logits`, which the sink gets, if the answer goes on after it.
+    fn choose(
+        &mut self,
+        sequence: SequenceId,
+        logits: &[f32],
+        model: &Arc<Model>,
+        scratch: &mut Vec<sys::llama_token_data>,
+        sink: &mut dyn Sink,
+    ) -> Option<Token> {
+        if !self.candidates.is_empty() {
+            match TokenLogprob::among(logits, &self.candidates) {
                 Some(chosen) => {
                     let token = chosen.token;
                     sink.token(sequence, Sampled { token, bytes: &[], end: false, logprob: Some(chosen) });
                 }
                 None => sink.failed(sequence, no_numbers()),
             }
-            return Ok(None);
+            return None;
         }
-        let token = match open.sampler.sample(logits, &mut self.candidates) {
+        let token = match self.sampler.sample(logits, scratch) {
             Ok(token) => token,
             Err(error) => {
                 sink.failed(sequence, error);
-                return Ok(None);
+                return None;
             }
         };
-        let model: &dyn Tokenizer = self.model.as_ref();
-        let logprob = open.logprobs.map(|top| token_logprob(logits, token, top, model));
+        let model: &dyn Tokenizer = model.as_ref();
+        let logprob = self.logprobs.map(|top| token_logprob(logits, token, top, model));
         let bytes = model.piece(token, Special::default());
         let end = model.is_end(token);
-        if self.drafter.is_some() {
-            open.tokens.push(token);
-        }
         sink.token(sequence, Sampled { token, bytes: &bytes, end, logprob });
-        Ok((!end).then_some(token))
+        (!end).then_some(token)
     }
 }
 
@@ -485,34 +522,50 @@ impl Engine for LlamaEngine {
     fn open(&mut self, sequence: SequenceId, opening: Opening<'_>) -> Result<(), Error> {
         self.log_from_this_thread();
         self.context()?;
-        let Opening { sampling, prompt, logprobs, candidates, native, .. } = opening;
+        let Opening { sampling, prompt, logprobs, candidates, native, media, .. } = opening;
         if native.is_some() {
             return Err(Error::unsupported("prompt", "must be text or tokens for this engine"));
         }
         let vocabulary = self.model.vocabulary_size();
-        if let Some(wrong) = prompt.iter().chain(candidates).find(|&&token| token >= vocabulary) {
+        self.check_media(media)?;
+        let is_row = |token: Token| media.iter().any(|medium| medium.has(token));
+        let mut given = prompt.iter().chain(candidates);
+        if let Some(wrong) = given.find(|&&token| token >= vocabulary && !is_row(token)) {
             let message =
                 format!("has token {wrong}; the vocabulary ends at {}", vocabulary.saturating_sub(1));
             return Err(Error::option("prompt", message));
         }
-        let sampler = SequenceSampler::new(&self.model, sampling, prompt)?;
-        let tokens = if self.drafter.is_some() { prompt.to_vec() } else { Vec::new() };
-        self.open.insert(sequence, Open { sampler, logprobs, candidates: candidates.to_vec(), tokens });
+        let text: Vec<Token> = prompt.iter().copied().filter(|&token| token < vocabulary).collect();
+        let sampler = SequenceSampler::new(&self.model, sampling, &text)?;
+        let tokens = if self.drafter.is_some() { text } else { Vec::new() };
+        let (candidates, media) = (candidates.to_vec(), media.to_vec());
+        self.open.insert(sequence, Open { sampler, logprobs, candidates, tokens, media });
         Ok(())
     }
 
     fn step(&mut self, batch: &Batch<'_>, sink: &mut dyn Sink) -> Result<StepOutcome, Error> {
         self.log_from_this_thread();
         self.activate(&batch.adapters)?;
-        let samples = self.pack(&batch.runs)?;
-        let mut tokens = std::mem::take(&mut self.batch);
-        let computed = self.compute(&mut tokens, &batch.runs);
-        self.batch = tokens;
+        let (of_rows, of_tokens): (Vec<_>, Vec<_>) = batch.runs.iter().partition(|run| run.is_of_rows());
+        let samples = self.pack(&of_tokens)?;
+        let mut kept = Vec::new();
+        let computed = match self.compute_rows(&of_rows, &mut kept) {
+            Ok(Computed::Done) => {
+                let mut tokens = std::mem::take(&mut self.batch);
+                let computed = self.compute(&mut tokens, &of_tokens);
+                self.batch = tokens;
+                computed
+            }
+            other => other,
+        };
         match computed {
             Ok(Computed::Done) => {
                 self.note_adapters(batch);
                 for (run, index) in samples {
                     self.sample_run(run, index, sink)?;
+                }
+                for (sequence, logits) in kept {
+                    self.sample_kept(sequence, &logits, sink);
                 }
                 Ok(StepOutcome::Done)
             }

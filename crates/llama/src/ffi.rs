@@ -1,4 +1,4 @@
-//! The functions of `cpp/llama_shim.cpp`.
+//! The functions of `cpp/llama_shim.cpp` and `cpp/projector_shim.cpp`.
 
 use std::ffi::{CStr, c_char, c_void};
 
@@ -90,6 +90,40 @@ unsafe extern "C" {
         input: *const c_char,
         output: *const c_char,
         params: *const sys::llama_model_quantize_params,
+        is_wanted: unsafe extern "C" fn(*const c_void) -> bool,
+        data: *const c_void,
+    ) -> i32;
+    pub(crate) fn rkllmjs_projector_new(
+        path: *const c_char,
+        model: *const sys::llama_model,
+        threads: i32,
+        use_gpu: bool,
+        receive: sys::ggml_log_callback,
+        is_wanted: unsafe extern "C" fn(*const c_void) -> bool,
+        data: *const c_void,
+    ) -> *mut sys::mtmd_context;
+    pub(crate) fn rkllmjs_projector_free(projector: *mut sys::mtmd_context);
+    pub(crate) fn rkllmjs_projector_sees(projector: *const sys::mtmd_context) -> i32;
+    pub(crate) fn rkllmjs_projector_read(
+        projector: *const sys::mtmd_context,
+        width: u32,
+        height: u32,
+        pixels: *const u8,
+    ) -> *mut sys::mtmd_input_chunks;
+    pub(crate) fn rkllmjs_projector_chunks_free(chunks: *mut sys::mtmd_input_chunks);
+    pub(crate) fn rkllmjs_projector_chunk(
+        projector: *const sys::mtmd_context,
+        chunks: *const sys::mtmd_input_chunks,
+        index: usize,
+        tokens: *mut *const sys::llama_token,
+        count: *mut usize,
+    ) -> i32;
+    pub(crate) fn rkllmjs_projector_compute(
+        projector: *mut sys::mtmd_context,
+        chunks: *const sys::mtmd_input_chunks,
+        index: usize,
+        rows: *mut f32,
+        length: usize,
         is_wanted: unsafe extern "C" fn(*const c_void) -> bool,
         data: *const c_void,
     ) -> i32;

@@ -76,7 +76,7 @@ pub(crate) fn install() {
     unsafe { ffi::rkllmjs_llama_log_to(Some(receive)) }
 }
 
-unsafe extern "C" fn receive(level: sys::ggml_log_level, text: *const c_char, _: *mut c_void) {
+pub(crate) unsafe extern "C" fn receive(level: sys::ggml_log_level, text: *const c_char, _: *mut c_void) {
     if text.is_null() {
         return;
     }

@@ -6,7 +6,10 @@ use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_sys_2 as sys;
-use rkllmjs_core::{Error, ErrorCode, FillTokens, PairTokens, Special, SpecialToken, Token, Tokenizer};
+use rkllmjs_constraint::Compiler;
+use rkllmjs_core::{
+    Constraint, Error, ErrorCode, FillTokens, PairTokens, Special, SpecialToken, Token, Tokenizer,
+};
 
 use crate::pair::pair_tokens;
 use crate::{LogSink, backend, ffi, log};
@@ -51,6 +54,7 @@ pub struct Model {
     /// Files without a tokenizer have numbered tokens that stand for no text; llama.cpp ends the
     /// process when it is asked for theirs.
     has_text: bool,
+    constraints: Compiler,
 }
 
 impl fmt::Debug for Model {
@@ -125,7 +129,15 @@ impl Model {
             known.then(|| text(token)).flatten().unwrap_or_default()
         };
         let (start_text, end_text) = (spelling(vocab.bos()), spelling(vocab.eos()));
-        Self { control, start_text, end_text, vocabulary_size, has_text, model }
+        Self {
+            control,
+            start_text,
+            end_text,
+            vocabulary_size,
+            has_text,
+            constraints: Compiler::default(),
+            model,
+        }
     }
 
     /// The object behind the safe crate's type, which shows it to nobody.
@@ -154,6 +166,20 @@ impl Model {
         usize::try_from(self.model.n_embd_out()).unwrap_or(0)
     }
 
+    /// Values of a vector in the place of a token.
+    pub fn input_size(&self) -> usize {
+        // SAFETY: the model is alive.
+        let size = unsafe { sys::llama_model_n_embd_inp(self.raw()) };
+        usize::try_from(size).unwrap_or(0)
+    }
+
+    /// Whether a token has several positions, for places in an image.
+    pub(crate) fn has_positions_in_images(&self) -> bool {
+        // SAFETY: the model is alive.
+        let kind = unsafe { sys::llama_model_rope_type(self.raw()) };
+        !matches!(kind, sys::LLAMA_ROPE_TYPE_NONE | sys::LLAMA_ROPE_TYPE_NORM | sys::LLAMA_ROPE_TYPE_NEOX)
+    }
+
     /// Numbers that the head of a reranking model gives.
     pub(crate) fn head_outputs(&self) -> usize {
         // SAFETY: the model is alive.
@@ -171,6 +197,21 @@ impl Model {
     pub fn has_encoder(&self) -> bool {
         // SAFETY: the model is alive.
         unsafe { sys::llama_model_has_encoder(self.raw()) }
+    }
+
+    /// What compiles constraints for this vocabulary.
+    pub(crate) fn constraints(&self) -> &Compiler {
+        &self.constraints
+    }
+
+    /// Compiles a constraint ahead of the request that has it: an engine then finds it compiled, and need not
+    /// keep others waiting.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-request` and `unsupported`, naming the option and what in it is wrong.
+    pub fn compile(&self, constraint: &Constraint) -> Result<(), Error> {
+        self.constraints.compile(constraint, self)
     }
 
     /// The tokens that end an answer.

@@ -82,6 +82,7 @@ fn open(engine: &mut LlamaEngine, sequence: SequenceId, sampling: &Sampling, pro
         logprobs: None,
         candidates: &[],
         max_tokens: None,
+        media: &[],
         native: None,
     };
     engine.open(sequence, opening).expect("it opens");
@@ -132,6 +133,9 @@ fn greedy() -> Sampling {
         grammar: None,
         grammar_triggers: Vec::new(),
         grammar_prefix: Vec::new(),
+        constraint: None,
+        free_thoughts: None,
+        thoughts: None,
         order: vec![SamplerKind::Temperature],
     }
 }

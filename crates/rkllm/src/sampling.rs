@@ -6,7 +6,7 @@ use crate::library::Abi;
 use crate::session::{HandleSampling, SessionSettings};
 
 /// What no version of the runtime lets a request choose.
-const NEVER: [&str; 15] = [
+const NEVER: [&str; 18] = [
     "min_p",
     "typical_p",
     "top_n_sigma",
@@ -18,6 +18,9 @@ const NEVER: [&str; 15] = [
     "logit_bias",
     "ignore_eos",
     "grammar",
+    "json_schema",
+    "response_format",
+    "regex",
     "samplers",
     "logprobs",
     "top_logprobs",
@@ -70,6 +73,9 @@ pub(crate) fn option_support(abi: Abi, settings: &SessionSettings) -> OptionSupp
 pub(crate) fn handle_sampling(sampling: &Sampling, support: &OptionSupport) -> Result<HandleSampling, Error> {
     if sampling.grammar.is_some() {
         return Err(Error::unsupported("grammar", "is not something the NPU runtime can follow"));
+    }
+    if let Some(constraint) = &sampling.constraint {
+        return Err(Error::unsupported(constraint.option(), "is not something the NPU runtime can follow"));
     }
     if sampling.logit_bias != support.defaults.logit_bias {
         return Err(Error::unsupported("logit_bias", "is not something the NPU runtime can apply"));

@@ -15,6 +15,8 @@ pub(crate) struct Abilities {
     pub(crate) generates: bool,
     /// What `rerank()` goes by.
     pub(crate) ranks_with: Option<&'static str>,
+    /// What its messages may hold besides text.
+    pub(crate) media: &'static [&'static str],
 }
 
 /// What `info` shows of a running model.
@@ -49,6 +51,7 @@ pub(crate) fn describe(
         "chatTemplate": template,
         "generates": abilities.generates,
         "ranksWith": abilities.ranks_with,
+        "media": abilities.media,
         "engine": "llama.cpp",
         "device": "CPU",
         "isolated": isolated,
@@ -108,6 +111,7 @@ pub(crate) fn describe_npu(facts: &NpuFacts<'_>) -> Value {
         "chatTemplate": facts.template,
         "generates": true,
         "ranksWith": facts.vocabulary_size.and(facts.template).map(|_| "answer"),
+        "media": [],
         "engine": "rkllm",
         "device": device(runtime),
         "isolated": facts.isolated,

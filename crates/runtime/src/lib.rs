@@ -11,6 +11,7 @@ mod diagnose;
 mod file;
 mod fill;
 mod groups;
+mod images;
 mod info;
 mod inspect;
 mod load;
@@ -27,12 +28,14 @@ mod reading;
 mod registry;
 mod rerank;
 mod state;
+mod thoughts;
 mod toolkit;
 mod unfinished;
 
 pub use answer::{Answer, AnswerChoice, AnswerEnd, AnswerPart};
 pub use control_vectors::ControlVector;
 pub use diagnose::{Question, diagnose};
+pub use images::{ImageData, ImageSource};
 pub use inspect::inspect;
 pub use load::{
     EngineProgram, Hooks, ImageTagOptions, LOAD_OPTIONS, LoadOptions, NPU_OPTIONS, NpuOptions, load,

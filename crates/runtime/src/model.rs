@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use rkllmjs_chat::{AnswerFormat, ChatTemplate, Messages, RenderOptions};
+use rkllmjs_chat::{AnswerFormat, ChatTemplate, Messages, RenderOptions, Thinking};
 use rkllmjs_core::{
-    CONTROL_VECTOR_PREFIX, Error, ErrorCode, GenerateOptions, ModelHandle, NativeCall, NativeContent,
-    NativeInput, NativeReply, OptionFact, Overflow, Request, Special, Stats, Submission, Token, Tokenizer,
-    check_grammar,
+    CONTROL_VECTOR_PREFIX, Constraint, Error, ErrorCode, GenerateOptions, Medium, ModelHandle, NativeCall,
+    NativeContent, NativeInput, NativeReply, OptionFact, Overflow, Request, Special, Stats, Submission,
+    ThoughtLimit, Thoughts, Token, Tokenizer, check_grammar,
 };
 use serde_json::Value;
 
@@ -16,11 +16,13 @@ use crate::answer::Answer;
 use crate::control_vectors::{self, ControlVector};
 use crate::fill;
 use crate::groups::compute_groups;
+use crate::images::{ImageSource, Seen, Vision};
 use crate::prepare::Prepare;
 use crate::rank_head::Ranks;
 use crate::reading::{Desk, Reading};
 use crate::registry;
 use crate::state::{StateFacts, of_file, of_rows};
+use crate::thoughts::thought_limit;
 
 /// How long closing waits for the engine's thread; a step stops within milliseconds.
 const CLOSE_MOST: Duration = Duration::from_secs(30);
@@ -46,8 +48,8 @@ pub enum PromptInput {
     Text(String),
     /// Tokens as they are.
     Tokens(Vec<Token>),
-    /// A conversation, rendered with the model's chat template.
-    Messages(Messages, RenderOptions),
+    /// A conversation, rendered with the model's chat template, and its images in their order.
+    Messages(Messages, RenderOptions, Vec<ImageSource>),
     /// What comes before the answer, text or tokens, and the text that comes after it.
     Fill(Box<PromptInput>, String),
     /// What the engine reads itself, and the tokens if that is what it reads.
@@ -57,16 +59,28 @@ pub enum PromptInput {
 /// A prompt as the scheduler takes it.
 struct ReadPrompt {
     tokens: Vec<Token>,
+    /// What tokens stand for that are none of the vocabulary.
+    media: Vec<Arc<Medium>>,
+    /// Whether what is computed of it may be shared.
+    shares: bool,
     native: Option<NativeInput>,
     /// How to read the answer, if that is more than text.
     format: Option<AnswerFormat>,
+    /// How long the answer may think.
+    thoughts: Option<ThoughtLimit>,
     /// Tokens at its start that stay whatever is dropped.
     keep: u32,
 }
 
 impl From<Vec<Token>> for ReadPrompt {
     fn from(tokens: Vec<Token>) -> Self {
-        Self { tokens, native: None, format: None, keep: 0 }
+        Self { tokens, media: Vec::new(), shares: true, native: None, format: None, thoughts: None, keep: 0 }
+    }
+}
+
+impl From<Seen> for ReadPrompt {
+    fn from(seen: Seen) -> Self {
+        Self { media: seen.media, shares: seen.shares, ..Self::from(seen.tokens) }
     }
 }
 
@@ -78,6 +92,9 @@ impl ReadPrompt {
     }
 }
 
+/// Compiles a constraint ahead of the engine.
+pub(crate) type Compile = Box<dyn Fn(&Constraint) -> Result<(), Error> + Send + Sync>;
+
 /// What [`Model`] is made of.
 pub(crate) struct Parts {
     pub(crate) handle: ModelHandle,
@@ -86,7 +103,11 @@ pub(crate) struct Parts {
     pub(crate) default_max_tokens: Option<u32>,
     /// Refuses an adapter (the first path) that does not fit the model (the second).
     pub(crate) check_adapter: fn(&Path, &Path) -> Result<(), Error>,
+    /// Compiles what an answer is held to, where the engine can be.
+    pub(crate) compile: Option<Compile>,
     pub(crate) template: Option<String>,
+    /// What reads images, or why nothing does.
+    pub(crate) vision: Result<Vision, Error>,
     /// Numbers in the vector of a token, where prompts of vectors are taken and it is known.
     pub(crate) embedding_length: Option<u32>,
     /// How the model ranks documents.
@@ -204,8 +225,9 @@ impl Model {
         let mut request = options.build(&limits.options, self.vocabulary_size()?, random_seed())?;
         request.max_tokens = request.max_tokens.or(parts.default_max_tokens);
         self.check_adapters(&request.adapters)?;
-        if let PromptInput::Messages(_, render) = &prompt {
+        if let PromptInput::Messages(messages, render, _) = &prompt {
             self.check_tools(render, &request)?;
+            self.check_images(messages)?;
         }
         let (answer, submission, reading) = self.begin(&prompt, request.choices, notify)?;
         // Not `self`: a queued job must not keep a model open that its owner has let go of.
@@ -248,25 +270,41 @@ impl Model {
     /// Refuses what the engine or the other options cannot go together with.
     fn check_tools(&self, render: &RenderOptions, request: &Request) -> Result<(), Error> {
         if self.is_vocabulary_in_engine() {
-            let given =
-                [("tools", !render.tools.is_empty()), ("template_args", !render.template_args.is_empty())];
+            let given = [
+                ("tools", !render.tools.is_empty()),
+                ("template_args", !render.template_args.is_empty()),
+                ("continue_final_message", render.continue_final_message),
+            ];
             if let Some((option, _)) = given.into_iter().find(|&(_, is_given)| is_given) {
                 let message = "need the model's own template: put tokenizer.json and tokenizer_config.json of \
                                its repository beside the file";
                 return Err(Error::unsupported(option, message));
             }
         }
-        if render.may_call() && request.sampling.grammar.is_some() {
-            return Err(Error::option(
-                "grammar",
-                "cannot be combined with tools, unless tool_choice is 'none'",
-            ));
+        let constraint = request.sampling.constraint.as_ref().map(Constraint::option);
+        let held = request.sampling.grammar.as_ref().map(|_| "grammar").or(constraint);
+        if let Some(option) = held.filter(|_| render.may_call()) {
+            let message = "cannot be combined with tools, unless tool_choice is 'none'";
+            return Err(Error::option(option, message));
         }
-        if render.tool_choice.is_demand() && !self.inner.parts.handle.limits().options.can_choose("grammar") {
+        let takes_grammar = self.inner.parts.handle.limits().options.can_choose("grammar");
+        if render.tool_choice.is_demand() && !takes_grammar {
             let message = "must be 'auto' or 'none': this engine cannot be held to a grammar";
             return Err(Error::unsupported("tool_choice", message));
         }
+        if render.thought_tokens_max.is_some() && !takes_grammar {
+            let message = "cannot limit the tokens of thoughts: this engine chooses every token itself";
+            return Err(Error::unsupported("reasoning", message));
+        }
         Ok(())
+    }
+
+    /// Refuses images for a model that cannot see.
+    fn check_images(&self, messages: &Messages) -> Result<(), Error> {
+        match &self.inner.parts.vision {
+            Err(refusal) if messages.images() > 0 => Err(refusal.clone()),
+            _ => Ok(()),
+        }
     }
 
     fn start(
@@ -279,10 +317,22 @@ impl Model {
         if submission.is_cancelled() {
             return submission.cancel();
         }
-        let read = self.read_prompt(prompt).and_then(|read| self.with_kept(read, prompt));
-        match read.and_then(|read| self.complete(request, read, reading)) {
+        let stop = || submission.is_cancelled();
+        let read = self.read_prompt(prompt, &stop).and_then(|read| self.with_kept(read, prompt));
+        let is_closing = self.inner.parts.vision.as_ref().is_ok_and(Vision::is_closing);
+        let request = read.and_then(|read| self.complete(request, read, reading));
+        match request.and_then(|request| self.compile(&request).map(|()| request)) {
             Ok(request) => submission.start(request),
+            Err(_) if submission.is_cancelled() || is_closing => submission.cancel(),
             Err(error) => submission.fail(error),
+        }
+    }
+
+    /// Compiles what the answer is held to here, where no other answer waits for it.
+    fn compile(&self, request: &Request) -> Result<(), Error> {
+        match (&request.sampling.constraint, &self.inner.parts.compile) {
+            (Some(constraint), Some(compile)) => compile(constraint),
+            _ => Ok(()),
         }
     }
 
@@ -295,7 +345,10 @@ impl Model {
     ) -> Result<Request, Error> {
         request.keep = read.keep;
         request.prompt = read.tokens;
+        request.media = read.media;
+        request.cache_prompt &= read.shares;
         request.native = read.native.map(Arc::new);
+        request.sampling.thoughts = read.thoughts;
         let (Some(format), Some(reading)) = (read.format, reading) else { return Ok(request) };
         let tokenizer = self.tokenizer()?;
         let preserved = |known: &&rkllmjs_core::SpecialToken| format.preserved.contains(&known.text);
@@ -311,11 +364,14 @@ impl Model {
             request.sampling.grammar = Some(grammar.text.clone());
             request.sampling.grammar_triggers.clone_from(&grammar.triggers);
         }
-        reading.turn_on(&format, request.choices as usize, &self.inner.desk)?;
+        if let Some(constraint) = &request.sampling.constraint {
+            request.sampling.free_thoughts = thoughts(&format, constraint)?;
+        }
+        reading.turn_on(&format, request.choices as usize, tokenizer, &self.inner.desk)?;
         Ok(request)
     }
 
-    fn read_prompt(&self, prompt: &PromptInput) -> Result<ReadPrompt, Error> {
+    fn read_prompt(&self, prompt: &PromptInput, stop: &dyn Fn() -> bool) -> Result<ReadPrompt, Error> {
         let in_engine = self.is_vocabulary_in_engine();
         match prompt {
             PromptInput::Text(text) if in_engine => Ok(ReadPrompt::native_text(text.clone())),
@@ -323,13 +379,21 @@ impl Model {
                 self.tokenize(text, Special { add: true, parse: true }).map(ReadPrompt::from)
             }
             PromptInput::Tokens(tokens) => Ok(tokens.clone().into()),
-            PromptInput::Messages(messages, _) if in_engine => {
+            PromptInput::Messages(messages, ..) if in_engine => {
                 only_user_text(messages).map(ReadPrompt::native_text)
             }
-            PromptInput::Messages(messages, options) => {
+            PromptInput::Messages(messages, options, images) => {
                 let rendered = self.template()?.render(messages, options)?;
-                let tokens = rendered.tokenize(self.tokenizer()?.as_ref())?;
-                Ok(ReadPrompt { format: rendered.format().cloned(), ..tokens.into() })
+                let format = rendered.format().cloned();
+                let tokenizer = self.tokenizer()?;
+                let thoughts = thought_limit(rendered.thoughts(), options, tokenizer.as_ref())?;
+                let read: ReadPrompt = match &self.inner.parts.vision {
+                    Ok(vision) if messages.images() > 0 => {
+                        vision.see(rendered.pieces(tokenizer.as_ref())?, images, stop)?.into()
+                    }
+                    _ => rendered.tokenize(tokenizer.as_ref())?.into(),
+                };
+                Ok(ReadPrompt { format, thoughts, ..read })
             }
             PromptInput::Fill(before, after) => {
                 let tokenizer =
@@ -350,10 +414,14 @@ impl Model {
         let tokenizer = self.tokenizer()?;
         let start = fill::start_token(tokenizer.as_ref())?;
         let mut keep = u32::from(start.is_some() && read.tokens.first().copied() == start);
-        if let PromptInput::Messages(messages, options) = prompt
+        if let PromptInput::Messages(messages, options, _) = prompt
             && let Some(system) = messages.system_part()
         {
-            let options = RenderOptions { add_generation_prompt: false, ..options.clone() };
+            let options = RenderOptions {
+                add_generation_prompt: false,
+                continue_final_message: false,
+                ..options.clone()
+            };
             // Some templates want more than that; the start token then has to do.
             let rendered = self.template()?.render(&system, &options);
             let tokens = rendered.and_then(|rendered| rendered.tokenize(tokenizer.as_ref()));
@@ -466,6 +534,7 @@ impl Model {
     ///
     /// As [`ChatTemplate::render`]; `unsupported` without a template.
     pub fn apply_chat_template(&self, messages: &Messages, options: &RenderOptions) -> Result<String, Error> {
+        refuse_images(messages)?;
         Ok(self.template()?.render(messages, options)?.text())
     }
 
@@ -475,6 +544,7 @@ impl Model {
     ///
     /// As [`apply_chat_template`](Self::apply_chat_template).
     pub fn count_tokens(&self, messages: &Messages, options: &RenderOptions) -> Result<usize, Error> {
+        refuse_images(messages)?;
         Ok(self.template()?.render(messages, options)?.tokenize(self.tokenizer()?.as_ref())?.len())
     }
 
@@ -707,11 +777,17 @@ impl Model {
 
     /// The tokens of a prompt.
     pub(crate) fn prompt_tokens(&self, prompt: &PromptInput) -> Result<Vec<Token>, Error> {
-        self.read_prompt(prompt).map(|read| read.tokens)
+        if let PromptInput::Messages(messages, ..) = prompt {
+            refuse_images(messages)?;
+        }
+        self.read_prompt(prompt, &|| false).map(|read| read.tokens)
     }
 
     /// Ends everything: running answers end `cancelled`. Returns at once; may be called twice.
     pub fn close(&self) {
+        if let Ok(vision) = &self.inner.parts.vision {
+            vision.close();
+        }
         self.inner.parts.prepare.close();
         self.inner.parts.handle.close();
     }
@@ -721,8 +797,22 @@ impl Model {
         self.inner.parts.handle.wait_closed(CLOSE_MOST);
         registry::remove(&self.inner.parts.handle);
         *self.vocabulary() = Vocabulary::Closed;
+        if let Ok(vision) = &self.inner.parts.vision {
+            vision.free();
+        }
         rkllmjs_llama::release_memory();
     }
+}
+
+/// What a conversation with images takes shows once they are read, which is not for whoever waits for an answer at
+/// once.
+fn refuse_images(messages: &Messages) -> Result<(), Error> {
+    if messages.images() == 0 {
+        return Ok(());
+    }
+    let message = "cannot hold images here: what they take is known once they are read, as usage.promptTokens of an \
+                   answer tells";
+    Err(Error::unsupported("messages", message))
 }
 
 /// The text of a conversation that an engine's own template can take: one turn of the user.
@@ -738,6 +828,19 @@ fn only_user_text(messages: &Messages) -> Result<String, Error> {
 
 pub(crate) fn closed() -> Error {
     Error::new(ErrorCode::Closed, "the model is closed")
+}
+
+/// The thoughts that `constraint` has to leave free.
+fn thoughts(format: &AnswerFormat, constraint: &Constraint) -> Result<Option<Thoughts>, Error> {
+    match &format.thinking {
+        Thinking::None => Ok(None),
+        Thinking::First(thoughts) => Ok(Some(thoughts.clone())),
+        Thinking::Unknown => {
+            let message = "cannot leave the thoughts of this model free: how it writes them does not follow from its \
+                           template";
+            Err(Error::unsupported(constraint.option(), message))
+        }
+    }
 }
 
 /// A seed for requests that bring none.

@@ -1,6 +1,6 @@
 use rkllmjs_core::{Detail, Error, ErrorCode};
-use rkllmjs_gguf::{Facts, TensorType, memory};
-use rkllmjs_llama::{KvType, kept_prefixes};
+use rkllmjs_gguf::{Facts, Projector, TensorType, memory};
+use rkllmjs_llama::{KvType, kept_prefixes, mutual_rows_max};
 
 use crate::load::{LOAD_OPTIONS, LoadOptions};
 use crate::machine::Machine;
@@ -86,14 +86,34 @@ impl Plan {
             machine,
         };
         let more = sizes.memory(u64::from(self.cells));
-        self.memory = memory::Estimate {
-            weights_bytes: self.memory.weights_bytes.saturating_add(more.weights_bytes),
-            kv_bytes: self.memory.kv_bytes.saturating_add(more.kv_bytes),
-            compute_bytes: self.memory.compute_bytes.saturating_add(more.compute_bytes),
-            total: self.memory.total.saturating_add(more.total),
-        };
+        self.add(more.weights_bytes, more.kv_bytes, more.compute_bytes);
         fits(self.memory.total, machine, self.context, self.cells)?;
         Ok(self)
+    }
+
+    /// The same with a projector beside the model.
+    ///
+    /// # Errors
+    ///
+    /// `insufficient-memory` with the bytes that both need; `invalid-request` where a step is too small for an image.
+    pub(crate) fn with_projector(mut self, projector: &Projector, machine: &Machine) -> Result<Self, Error> {
+        let most = mutual_rows_max(self.batch);
+        if projector.is_mutual && projector.rows > u64::from(most) {
+            let message = format!("must be at least {}, the rows of an image, got {most}", projector.rows);
+            return Err(Error::option("batch_size", message));
+        }
+        self.add(projector.weights_bytes, 0, projector.compute_bytes);
+        fits(self.memory.total, machine, self.context, self.cells)?;
+        Ok(self)
+    }
+
+    fn add(&mut self, weights_bytes: u64, kv_bytes: u64, compute_bytes: u64) {
+        let memory = &mut self.memory;
+        memory.weights_bytes = memory.weights_bytes.saturating_add(weights_bytes);
+        memory.kv_bytes = memory.kv_bytes.saturating_add(kv_bytes);
+        memory.compute_bytes = memory.compute_bytes.saturating_add(compute_bytes);
+        let more = weights_bytes.saturating_add(kv_bytes).saturating_add(compute_bytes);
+        memory.total = memory.total.saturating_add(more);
     }
 
     /// `options` with these sizes written out, so that whoever plans again comes to the same ones.

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rkllmjs_chat::{AnswerFormat, AnswerReader, Delta, Ending};
-use rkllmjs_core::{Error, ErrorCode, FinishReason, Generation, Outcome, Part, Token, TokenLogprob};
+use rkllmjs_core::{
+    Error, ErrorCode, FinishReason, Generation, Outcome, Part, Special, Token, TokenLogprob, Tokenizer,
+};
 
 use crate::answer::{AnswerChoice, AnswerEnd, AnswerPart};
 
@@ -89,6 +91,8 @@ impl std::fmt::Debug for Reading {
 #[derive(Default)]
 struct Work {
     reader: Option<AnswerReader>,
+    /// Counts the tokens of thoughts. It may hold the weights, so it goes with the end of the answer.
+    tokenizer: Option<Arc<dyn Tokenizer>>,
     /// Whether the answer is held to a grammar made of its tools.
     has_grammar: bool,
     choices: Vec<Unread>,
@@ -136,8 +140,15 @@ impl Reading {
     }
 
     /// Reads the answer by `format` from now on.
-    pub(crate) fn turn_on(&self, format: &AnswerFormat, choices: usize, desk: &Desk) -> Result<(), Error> {
+    pub(crate) fn turn_on(
+        &self,
+        format: &AnswerFormat,
+        choices: usize,
+        tokenizer: Arc<dyn Tokenizer>,
+        desk: &Desk,
+    ) -> Result<(), Error> {
         let mut work = self.work();
+        work.tokenizer = Some(tokenizer);
         work.reader = Some(AnswerReader::new(format, choices)?);
         work.has_grammar = format.grammar.is_some();
         work.choices.resize_with(choices, Unread::default);
@@ -250,7 +261,8 @@ impl Work {
 
     fn finish(&mut self, generation: &Generation, outcome: Outcome) -> (Vec<AnswerPart>, Option<AnswerEnd>) {
         let Some(reader) = &mut self.reader else { return (Vec::new(), Some(broken(generation))) };
-        let outcome = if self.has_grammar { about_tools(outcome) } else { outcome };
+        let mut outcome = if self.has_grammar { about_tools(outcome) } else { outcome };
+        let tokenizer = self.tokenizer.take();
         let mut parts = Vec::new();
         let mut choices = Vec::new();
         for (i, unread) in self.choices.iter_mut().enumerate() {
@@ -263,6 +275,7 @@ impl Work {
             if ending == Ending::Natural && !message.calls.is_empty() {
                 choice.finish = FinishReason::ToolCalls;
             }
+            outcome.usage.reasoning_tokens += count(tokenizer.as_deref(), &message.reasoning);
             choice.text.clone_from(&message.content);
             choice.message = Some(message);
             choices.push(choice);
@@ -286,6 +299,12 @@ impl Unread {
         };
         deltas.into_iter().map(part).collect()
     }
+}
+
+/// How many tokens a text has.
+fn count(tokenizer: Option<&dyn Tokenizer>, text: &str) -> u64 {
+    let Some(tokenizer) = tokenizer.filter(|_| !text.is_empty()) else { return 0 };
+    tokenizer.tokenize(text, Special::default()).map_or(0, |tokens| tokens.len() as u64)
 }
 
 /// A fault of the grammar is one of the tools that it was made of.

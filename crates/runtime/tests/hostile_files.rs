@@ -53,7 +53,7 @@ fn use_model(model: &Model) {
     let _ = answer(model, PromptInput::Tokens(vec![1, 5, 9]));
     let messages = Messages::from_json(r#"[{"role":"user","content":"Hi"}]"#).expect("messages");
     let began = std::time::Instant::now();
-    let _ = answer(model, PromptInput::Messages(messages, RenderOptions::default()));
+    let _ = answer(model, PromptInput::Messages(messages, RenderOptions::default(), Vec::new()));
     assert!(began.elapsed().as_secs() < 5, "a template held a request for {:?}", began.elapsed());
     let (sender, receiver) = std::sync::mpsc::channel();
     model.embed(vec!["Hello".to_owned()], move |result| {

@@ -16,6 +16,7 @@ mod encode;
 mod half;
 mod lora;
 mod options;
+mod projector;
 mod random;
 mod shape;
 mod tensor;
@@ -44,6 +45,8 @@ pub use weight_type::WeightType;
 pub fn draft(kind: Kind, options: &Options) -> io::Result<Draft> {
     let mut draft = match kind {
         Kind::Lora => lora::adapter(options)?,
+        Kind::Projector => projector::mlp(options)?,
+        Kind::ProjectorGemma3 => projector::gemma3(options)?,
         Kind::Embed => bert::encoder(options)?,
         Kind::CrossEncoder => bert::cross_encoder(options)?,
         Kind::Micro | Kind::Tiny | Kind::M360 | Kind::B1 | Kind::Rerank => {

@@ -18,6 +18,8 @@ pub struct Options {
     pub nan: Option<String>,
     /// The model whose shape a LoRA adapter fits; other kinds ignore it.
     pub lora_base: Kind,
+    /// Length of the rows that a projector makes; other kinds ignore it.
+    pub width: u32,
 }
 
 impl Default for Options {
@@ -29,6 +31,7 @@ impl Default for Options {
             seed: 42,
             nan: None,
             lora_base: Kind::Tiny,
+            width: 64,
         }
     }
 }

@@ -26,11 +26,15 @@ pub enum Kind {
     CrossEncoder,
     /// A rank-8 LoRA adapter for `attn_q` and `attn_v`.
     Lora,
+    /// A vision tower of two layers of 64, and two layers that make 16 rows of an image.
+    Projector,
+    /// The same tower, of whose patches 4 rows are made that see each other.
+    ProjectorGemma3,
 }
 
 impl Kind {
     /// Every kind, in the order the usage text shows them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Micro,
         Self::Tiny,
         Self::M360,
@@ -39,6 +43,8 @@ impl Kind {
         Self::Embed,
         Self::CrossEncoder,
         Self::Lora,
+        Self::Projector,
+        Self::ProjectorGemma3,
     ];
 
     /// The name used on the command line and in `general.name`.
@@ -53,6 +59,8 @@ impl Kind {
             Self::Embed => "embed",
             Self::CrossEncoder => "cross-encoder",
             Self::Lora => "lora",
+            Self::Projector => "projector",
+            Self::ProjectorGemma3 => "projector-gemma3",
         }
     }
 }
@@ -94,7 +102,9 @@ impl Shape {
             Kind::Rerank => [4, 256, 768, 4, 2, 4096, 4096],
             Kind::Embed => [4, 256, 768, 4, 4, 4096, 512],
             Kind::CrossEncoder => [2, 64, 192, 4, 4, 1024, 512],
-            Kind::Lora => return Err(invalid_input("a LoRA adapter has no shape of its own".into())),
+            Kind::Lora | Kind::Projector | Kind::ProjectorGemma3 => {
+                return Err(invalid_input(format!("{kind} is no model with a shape of its own")));
+            }
         };
         let layers = options.layers.unwrap_or(layers);
         let context = options.context.unwrap_or(context);

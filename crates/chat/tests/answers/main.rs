@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
+mod families;
 mod reading;
 mod splits;
 mod support;

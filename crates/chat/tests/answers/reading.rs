@@ -1,6 +1,6 @@
 //! What an answer comes to, by example.
 
-use rkllmjs_chat::{AnswerReader, Ending, RenderOptions, ToolChoice};
+use rkllmjs_chat::{AnswerReader, ChatTemplate, Ending, Messages, RenderOptions, ToolChoice};
 use rkllmjs_core::ErrorCode;
 use serde_json::json;
 
@@ -220,4 +220,28 @@ fn an_answer_of_thousands_of_tokens_is_read_in_milliseconds() {
     reader.push(0, &text);
     let took = began.elapsed();
     assert!(took.as_millis() < 100, "{} bytes took {took:?}", text.len());
+}
+
+/// What comes of `written` where the conversation has begun the answer with `message`.
+fn go_on(template: &str, message: &serde_json::Value, written: &str) -> (String, String) {
+    let messages = Messages::from_json(&json!([{ "role": "user", "content": "Hi" }, message]).to_string());
+    let options = RenderOptions { continue_final_message: true, ..with_tools() };
+    let template = ChatTemplate::new(template.trim_end(), &Bytes(Vec::new())).expect("template");
+    let prompt = template.render(&messages.expect("messages"), &options).expect("rendered");
+    let all: Vec<usize> = (0..written.len()).collect();
+    let (joined, answer) = read(prompt.format().expect("format"), written, &all, Ending::Natural);
+    assert_eq!((&joined.content, &joined.reasoning), (&answer.content, &answer.reasoning));
+    (answer.reasoning, answer.content)
+}
+
+#[test]
+fn an_answer_that_was_begun_keeps_the_space_it_goes_on_with() {
+    let text = json!({ "role": "assistant", "content": "The" });
+    let thoughts = json!({ "role": "assistant", "content": "", "reasoning_content": "Well" });
+    let pair = |reasoning: &str, content: &str| (reasoning.to_owned(), content.to_owned());
+    for template in [TINY, THINKING] {
+        assert_eq!(go_on(template, &text, " \n capital – so"), pair("", " \n capital – so"));
+        assert_eq!(go_on(template, &text, "n what?"), pair("", "n what?"));
+    }
+    assert_eq!(go_on(THINKING, &thoughts, " then.\n</think>\n\nOslo."), pair(" then.\n", "Oslo."));
 }

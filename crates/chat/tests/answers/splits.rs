@@ -3,19 +3,7 @@
 
 use rkllmjs_chat::{AnswerFormat, Ending};
 
-use crate::support::{Joined, THINKING, TINY, call, format, read};
-
-/// Random numbers that are the same in every run.
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap_or(0) % end
-    }
-}
+use crate::support::{Draw, Joined, THINKING, TINY, call, format, read};
 
 fn fragments() -> Vec<String> {
     let mut fragments = vec![
@@ -84,7 +72,7 @@ fn check(format: &AnswerFormat, answer: &str, ending: Ending, draw: &mut Draw) {
 
 #[test]
 fn an_answer_is_the_same_message_under_every_split() {
-    let mut draw = Draw(0x9E37_79B9_7F4A_7C15);
+    let mut draw = Draw::new();
     let fragments = fragments();
     for template in [TINY, THINKING] {
         let format = format(template);

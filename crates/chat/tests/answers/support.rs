@@ -17,12 +17,20 @@ pub(crate) const THINKING: &str = "{%- if tools %}{{- '<|im_start|>system\n<tool
 enable_thinking is false %}{{- '<think>\n\n</think>\n\n' }}{%- endif %}{%- endif %}";
 pub(crate) const PLAIN: &str = "{%- for m in messages %}{{- m.role + ': ' + m.content + '\n' }}{%- endfor %}";
 
-/// A vocabulary of bytes.
+/// A vocabulary of bytes, and of control tokens.
 pub(crate) struct Bytes(pub(crate) Vec<SpecialToken>);
 
 impl Tokenizer for Bytes {
-    fn tokenize(&self, text: &str, _: Special) -> Result<Vec<Token>, Error> {
-        Ok(text.bytes().map(u32::from).collect())
+    fn tokenize(&self, text: &str, special: Special) -> Result<Vec<Token>, Error> {
+        let mut tokens = Vec::new();
+        let mut rest = text.as_bytes();
+        while let [first, after @ ..] = rest {
+            let control =
+                self.0.iter().find(|known| special.parse && rest.starts_with(known.text.as_bytes()));
+            tokens.push(control.map_or(u32::from(*first), |known| known.token));
+            rest = control.map_or(after, |known| &rest[known.text.len()..]);
+        }
+        Ok(tokens)
     }
 
     fn piece(&self, token: Token, _: Special) -> Vec<u8> {
@@ -51,6 +59,29 @@ impl Tokenizer for Bytes {
 
     fn end_text(&self) -> &'static str {
         "<|im_end|>"
+    }
+}
+
+/// Random numbers that are the same in every run.
+pub(crate) struct Draw(u64);
+
+impl Draw {
+    pub(crate) fn new() -> Self {
+        Self(0x9E37_79B9_7F4A_7C15)
+    }
+
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap_or(0) % end
+    }
+
+    /// Up to `most` places below `end`, in their order.
+    pub(crate) fn cuts(&mut self, end: usize, most: usize) -> Vec<usize> {
+        let mut cuts: Vec<usize> = (0..=self.below(most)).map(|_| self.below(end)).collect();
+        cuts.sort_unstable();
+        cuts
     }
 }
 

@@ -17,8 +17,8 @@ mod sharing;
 mod speculating;
 
 use crate::{
-    Batch, Engine, Error, ErrorCode, GenerateOptions, Limits, Opening, Run, Sampled, Sampling, SequenceId,
-    Sink, StepOutcome, Token, TokenLogprob,
+    Batch, Constraint, Engine, Error, ErrorCode, GenerateOptions, Limits, Opening, Run, Sampled, Sampling,
+    SequenceId, Sink, StepOutcome, Token, TokenLogprob,
 };
 
 /// Where the two best logits are closer than this, a batch may tip the balance: kernels add up in
@@ -38,7 +38,7 @@ pub struct ContractInput {
 
 type Check = fn(&mut dyn Engine, &ContractInput) -> Result<(), String>;
 
-const CHECKS: [(&str, Check); 24] = [
+const CHECKS: [(&str, Check); 25] = [
     ("limits agree with each other", limits_agree),
     ("a step samples the runs that asked and no others", samples_what_was_asked),
     ("a prompt in stretches equals a whole one", chunks_equal_whole),
@@ -61,6 +61,7 @@ const CHECKS: [(&str, Check); 24] = [
     ("unknown sequences are released and parked without harm", unknown_is_harmless),
     ("a run of an unknown sequence is an error", unknown_run_is_an_error),
     ("a grammar is followed or refused", grammar_is_followed_or_refused),
+    ("a constraint is followed or refused", constraint_is_followed_or_refused),
     ("log probabilities come when asked for", logprobs_when_asked),
     ("candidates are weighed or refused", candidates_are_weighed_or_refused),
 ];
@@ -145,7 +146,7 @@ fn can_choose(engine: &dyn Engine, option: &str) -> bool {
 }
 
 fn opening<'a>(sampling: &'a Sampling, prompt: &'a [Token], logprobs: Option<u32>) -> Opening<'a> {
-    Opening { sampling, prompt, logprobs, candidates: &[], max_tokens: None, native: None }
+    Opening { sampling, prompt, logprobs, candidates: &[], max_tokens: None, media: &[], native: None }
 }
 
 /// Opens a sequence, with the log probabilities that tell a near tie where the engine has them.
@@ -561,21 +562,41 @@ fn unknown_run_is_an_error(engine: &mut dyn Engine, input: &ContractInput) -> Re
 }
 
 fn grammar_is_followed_or_refused(engine: &mut dyn Engine, input: &ContractInput) -> Result<(), String> {
+    let with = |text: &str, plain: &Sampling| Sampling { grammar: Some(text.to_owned()), ..plain.clone() };
+    held_or_refused(engine, input, "grammar", [r#"root ::= "yes" | "no""#, "root ::= ("], &with)
+}
+
+fn constraint_is_followed_or_refused(engine: &mut dyn Engine, input: &ContractInput) -> Result<(), String> {
+    let with = |text: &str, plain: &Sampling| Sampling {
+        constraint: Some(Constraint::Regex(text.to_owned())),
+        ..plain.clone()
+    };
+    held_or_refused(engine, input, "regex", ["yes|no", "("], &with)
+}
+
+/// Holds answers to yes or no by an option, whose `texts` say so, or make no sense.
+fn held_or_refused(
+    engine: &mut dyn Engine,
+    input: &ContractInput,
+    option: &str,
+    texts: [&str; 2],
+    with: &dyn Fn(&str, &Sampling) -> Sampling,
+) -> Result<(), String> {
     let Some(prompt) = input.prompts.first() else { return Ok(()) };
     let greedy = greedy(engine)?;
-    let with = |text: &str| Sampling { grammar: Some(text.to_owned()), ..greedy.clone() };
-    if !can_choose(engine, "grammar") {
-        return match engine.open(SequenceId(1), opening(&with(r#"root ::= "yes""#), prompt, None)) {
+    let [good, bad] = texts.map(|text| with(text, &greedy));
+    if !can_choose(engine, option) {
+        return match engine.open(SequenceId(1), opening(&good, prompt, None)) {
             Err(error) if error.code == ErrorCode::Unsupported => Ok(()),
-            other => Err(format!("an engine without grammars answered {other:?}")),
+            other => Err(format!("an engine without {option} answered {other:?}")),
         };
     }
-    match engine.open(SequenceId(1), opening(&with("root ::= ("), prompt, None)) {
+    match engine.open(SequenceId(1), opening(&bad, prompt, None)) {
         Err(error) if error.code == ErrorCode::InvalidRequest => {}
-        other => return Err(format!("a grammar that is none was answered {other:?}")),
+        other => return Err(format!("a {option} that is none was answered {other:?}")),
     }
     engine.release(SequenceId(1));
-    let sequence = open(engine, 2, &with(r#"root ::= "yes" | "no""#), prompt)?;
+    let sequence = open(engine, 2, &good, prompt)?;
     let answer = continued(engine, sequence, prompt, 16)?;
     engine.release(sequence);
     let text: Vec<u8> = answer.iter().filter(|made| !made.end).flat_map(|made| made.bytes.clone()).collect();

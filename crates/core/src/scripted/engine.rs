@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{Gate, Record, RecordedRun, RecordedStep};
 use crate::{
     AbortSwitch, Adapters, Batch, Engine, Error, ErrorCode, Limits, Opening, OptionSupport, Proposal, Run,
-    Sampled, SequenceId, Sink, StepOutcome, Token,
+    Sampled, SequenceId, Sink, StepOutcome, Token, stands_for_a_row,
 };
 
 /// What a step of the script does instead of succeeding.
@@ -88,7 +88,10 @@ impl ScriptedEngine {
             kept: 0,
             kept_tokens: 0,
             drafts: 0,
-            options: OptionSupport { fixed: vec!["logprobs", "grammar"], ..OptionSupport::default() },
+            options: OptionSupport {
+                fixed: vec!["logprobs", "grammar", "json_schema", "response_format", "regex"],
+                ..OptionSupport::default()
+            },
         }
     }
 
@@ -175,7 +178,9 @@ impl ScriptedEngine {
     /// What is wrong about `batch`, if anything.
     fn breach(&self, batch: &Batch<'_>) -> Option<String> {
         let total: usize = batch.runs.iter().map(|run| run.tokens.len()).sum();
-        if total == 0 || total > self.limits.batch as usize {
+        // Rows may have to come at once.
+        let of_tokens = batch.runs.iter().filter(|run| !run.is_of_rows()).map(|run| run.tokens.len());
+        if total == 0 || of_tokens.sum::<usize>() > self.limits.batch as usize {
             return Some(format!("a batch of {total} tokens"));
         }
         let used = self.used();
@@ -216,6 +221,9 @@ impl ScriptedEngine {
         }
         if known.cells.len() != run.start as usize {
             return Some(format!("a run from {} on {} cached tokens", run.start, known.cells.len()));
+        }
+        if run.tokens.iter().any(|&token| stands_for_a_row(token) != run.is_of_rows()) {
+            return Some("a run of tokens and of rows".to_owned());
         }
         let drafts = run.drafts().len();
         if drafts > 0 && (!run.sample || drafts >= run.tokens.len() || run.drafted > self.limits.drafts) {
@@ -286,6 +294,9 @@ impl Engine for ScriptedEngine {
     fn open(&mut self, sequence: SequenceId, opening: Opening<'_>) -> Result<(), Error> {
         if opening.sampling.grammar.is_some() {
             return Err(Error::unsupported("grammar", "is not something this engine can follow"));
+        }
+        if let Some(constraint) = &opening.sampling.constraint {
+            return Err(Error::unsupported(constraint.option(), "is not something this engine can follow"));
         }
         if !opening.candidates.is_empty() {
             return Err(Error::new(ErrorCode::Unsupported, "this engine has no log probabilities"));

@@ -125,7 +125,9 @@ impl Drafter {
         for (index, share) in shares.iter().enumerate() {
             let Some(sequence) = running.get_mut(share.place) else { continue };
             let wanted = sequence.request.speculation;
-            if wanted.mode == SpeculationMode::None || !sequence.request.candidates.is_empty() {
+            // What was said before, and what a smaller model reads, are tokens alone.
+            let has_rows = !sequence.request.media.is_empty();
+            if wanted.mode == SpeculationMode::None || !sequence.request.candidates.is_empty() || has_rows {
                 continue;
             }
             let most = sequence.tokens_left(self.limits.context).min(room(sequence));

@@ -30,6 +30,7 @@ enum Flaw {
     HasTwoSwitches,
     MindsStrangers,
     IgnoresGrammars,
+    IgnoresConstraints,
     ReportsUnasked,
     CallsNothingLarge,
     SharesInNameOnly,
@@ -97,6 +98,7 @@ impl Engine for Flawed {
         self.opened += 1;
         let sampling = match self.flaw {
             Flaw::IgnoresGrammars => Sampling { grammar: None, ..opening.sampling.clone() },
+            Flaw::IgnoresConstraints => Sampling { constraint: None, ..opening.sampling.clone() },
             _ => opening.sampling.clone(),
         };
         self.engine.open(sequence, Opening { sampling: &sampling, ..opening })
@@ -198,6 +200,7 @@ fn every_flaw_is_found_and_named() {
         (Flaw::HasTwoSwitches, "a switch that was reset"),
         (Flaw::MindsStrangers, "without harm"),
         (Flaw::IgnoresGrammars, "a grammar is followed or refused"),
+        (Flaw::IgnoresConstraints, "a constraint is followed or refused"),
         (Flaw::ReportsUnasked, "log probabilities come when asked for"),
         (Flaw::CallsNothingLarge, "a batch as large as promised"),
         (Flaw::SharesInNameOnly, "a shared prefix continues"),

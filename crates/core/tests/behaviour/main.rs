@@ -15,6 +15,8 @@ mod host_memory;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod media;
+#[cfg(test)]
 mod prefixes;
 #[cfg(test)]
 mod properties;

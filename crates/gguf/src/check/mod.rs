@@ -103,7 +103,7 @@ fn refuse_other_kinds(file: &File) -> Result<(), Error> {
     let what = match file.kind() {
         Kind::Model => return Ok(()),
         Kind::Adapter => "a LoRA adapter, not a model; load it together with its base model".to_owned(),
-        Kind::Mmproj => "a multimodal projector, not a model".to_owned(),
+        Kind::Mmproj => "a projector, not a model; name it as mmproj when its model is loaded".to_owned(),
         Kind::Vocab => "a vocabulary without weights, not a model".to_owned(),
         Kind::Other(other) => format!("of type {other:?}, not a model"),
     };

@@ -16,6 +16,8 @@ pub(crate) enum Want {
     /// One number for all layers, or one per layer.
     U32PerLayer,
     Strings,
+    I32,
+    F32s,
     I32s,
     U32s,
     /// Scores come as `f32` and, from some converters, as `i32`.
@@ -93,6 +95,7 @@ impl Want {
             (Self::U16, Value::U16(_))
             | (Self::U32 | Self::U32PerLayer, Value::U32(_))
             | (Self::F32, Value::F32(_))
+            | (Self::I32, Value::I32(_))
             | (Self::Bool, Value::Bool(_))
             | (Self::Str, Value::Str(_)) => true,
             (want, Value::Array(array)) => want.accepts_array(array),
@@ -106,6 +109,7 @@ impl Want {
             (Self::U32PerLayer, Array::U32(_) | Array::I32(_))
                 | (Self::Strings, Array::Strings(_))
                 | (Self::I32s, Array::I32(_))
+                | (Self::F32s, Array::F32(_))
                 | (Self::U32s, Array::U32(_))
                 | (Self::Scores, Array::F32(_) | Array::I32(_))
                 | (Self::Bytes, Array::U8(_) | Array::I8(_))
@@ -123,6 +127,8 @@ impl fmt::Display for Want {
             Self::Str => "str",
             Self::U32PerLayer => "u32 or arr[u32]",
             Self::Strings => "arr[str]",
+            Self::I32 => "i32",
+            Self::F32s => "arr[f32]",
             Self::I32s => "arr[i32]",
             Self::U32s => "arr[u32]",
             Self::Scores => "arr[f32]",

@@ -201,6 +201,9 @@ impl Engine for IsolatedEngine {
     }
 
     fn open(&mut self, sequence: SequenceId, opening: Opening<'_>) -> Result<(), Error> {
+        if !opening.media.is_empty() {
+            return Err(Error::unsupported("isolate", "cannot be combined with images"));
+        }
         let message = OpenMessage::new(sequence, opening);
         let kept = message.clone().into_owned();
         self.ask_living(&ToChild::Open(Box::new(message)))?;

@@ -128,6 +128,7 @@ impl<'a> OpenMessage<'a> {
             logprobs: self.logprobs,
             candidates: &self.candidates,
             max_tokens: self.max_tokens,
+            media: &[],
             native: self.native.as_deref(),
         }
     }

@@ -29,7 +29,10 @@ impl Grammar {
         if !sampling.grammar_triggers.is_empty() {
             let sampler = lazy_sampler(model, text, &sampling.grammar_triggers)?;
             let waiting = Waiting::new(Arc::clone(model), sampling.grammar_triggers.clone());
-            return Ok(Self { sampler, state: State::Waiting(waiting) });
+            let mut this = Self { sampler, state: State::Waiting(waiting) };
+            // A word may begin in the prompt.
+            sampling.grammar_prefix.iter().try_for_each(|&token| this.accept(token))?;
+            return Ok(this);
         }
         let mut sampler = sampler(model, text)?;
         for &token in &sampling.grammar_prefix {
@@ -44,6 +47,11 @@ impl Grammar {
             sampler.accept(token)?;
         }
         Ok(Self { sampler, state: State::Binding })
+    }
+
+    /// Whether it holds the next token.
+    pub(super) fn binds(&self) -> bool {
+        matches!(self.state, State::Binding)
     }
 
     /// What masks the next token, if anything does yet.

@@ -6,18 +6,19 @@ mod grammar;
 mod mirostat;
 mod raw;
 mod repetition;
+mod rule;
 
 use std::sync::Arc;
 
 use llama_cpp_sys_2 as sys;
-use rkllmjs_core::{Error, ErrorCode, Sampling, Token, Tokenizer};
+use rkllmjs_core::{Error, ErrorCode, Sampling, Special, ThoughtMeter, Token, Tokenizer};
 
 use crate::Model;
 use crate::random::uniform;
 use chain::links;
-use grammar::Grammar;
 use mirostat::Mirostat;
 use raw::RawSampler;
+use rule::Rule;
 
 /// Below this share of the best one's probability, as a logarithm, a candidate's own would be 0 in
 /// single precision.
@@ -53,29 +54,29 @@ enum Pick {
 pub(crate) struct SequenceSampler {
     links: Vec<Link>,
     mirostat: Option<Mirostat>,
-    grammar: Option<Grammar>,
+    rule: Option<Rule>,
+    thoughts: Option<ThoughtMeter>,
     pick: Pick,
     seed: u32,
     position: u64,
-    /// Keeps the vocabulary that the samplers point into.
-    _model: Arc<Model>,
+    /// Has the vocabulary that the samplers point into.
+    model: Arc<Model>,
 }
 
 impl SequenceSampler {
     /// Builds the chain. `prompt` is what the penalties may look back at.
     pub(crate) fn new(model: &Arc<Model>, sampling: &Sampling, prompt: &[Token]) -> Result<Self, Error> {
-        let grammar =
-            sampling.grammar.as_deref().map(|text| Grammar::new(model, text, sampling)).transpose()?;
         let greedy = sampling.temperature < COLDEST;
         let mirostat = sampling.mirostat > 0 && !greedy;
         let mut this = Self {
             links: links(model, sampling, mirostat)?,
             mirostat: mirostat.then(|| Mirostat::new(sampling, model.vocabulary_size())),
-            grammar,
+            rule: Rule::new(model, sampling)?,
+            thoughts: sampling.thoughts.clone().map(ThoughtMeter::new),
             pick: if greedy { Pick::Best } else { Pick::Draw },
             seed: sampling.seed,
             position: 0,
-            _model: Arc::clone(model),
+            model: Arc::clone(model),
         };
         for &token in prompt {
             for link in &mut this.links {
@@ -96,7 +97,9 @@ impl SequenceSampler {
                 "the model computed values that are no numbers (NaN or infinity); its weights are damaged";
             return Err(Error::new(ErrorCode::EngineFailed, message));
         }
-        let token = if self.links.is_empty() && self.binding().is_none() && self.pick == Pick::Best {
+        let token = if let Some(token) = self.forced()? {
+            token
+        } else if self.links.is_empty() && !self.is_bound() && self.pick == Pick::Best {
             best(logits)
         } else {
             let chosen = self.sample_by_chain(logits, candidates)?;
@@ -109,21 +112,33 @@ impl SequenceSampler {
         for link in &mut self.links {
             link.sampler.accept(token)?;
         }
-        if let Some(grammar) = &mut self.grammar {
-            grammar.accept(token)?;
+        if let Some(rule) = &mut self.rule {
+            rule.accept(token, &self.model)?;
+        }
+        if let Some(thoughts) = &mut self.thoughts {
+            thoughts.accept(token, &self.model.piece(token, Special { add: false, parse: true }));
         }
         Ok(token)
     }
 
-    /// The grammar, if it is in force.
-    fn binding(&mut self) -> Option<&mut RawSampler> {
-        self.grammar.as_mut().and_then(Grammar::binding)
+    /// The token that has to come, where thoughts are at their limit. A rule that does not know them has none.
+    fn forced(&mut self) -> Result<Option<Token>, Error> {
+        let Some(token) = self.thoughts.as_ref().and_then(ThoughtMeter::forced) else { return Ok(None) };
+        let Some(rule) = self.rule.as_mut().filter(|rule| rule.binds()) else { return Ok(Some(token)) };
+        let mut candidate = [sys::llama_token_data { id: token.cast_signed(), logit: 0.0, p: 0.0 }];
+        let is_allowed = !rule.among(&mut candidate, &self.model)?.is_empty();
+        Ok(is_allowed.then_some(token))
+    }
+
+    /// Whether something holds the text of the next token.
+    fn is_bound(&self) -> bool {
+        self.rule.as_ref().is_some_and(Rule::binds)
     }
 
     /// Checking one token against a grammar is cheap and checking all of them is not, so the chain
-    /// runs first, and the grammar masks what the chain leaves only when it refuses the choice. What
+    /// runs first, and the rule masks what the chain leaves only when it refuses the choice. What
     /// is drawn either way follows the same distribution: the chain's, conditioned on what the
-    /// grammar allows. Where the chain leaves nothing of that, it runs again on all that is allowed.
+    /// rule allows. Where the chain leaves nothing of that, it runs again on all that is allowed.
     fn sample_by_chain(
         &mut self,
         logits: &[f32],
@@ -132,19 +147,19 @@ impl SequenceSampler {
         fill(candidates, logits);
         let left = self.run_chain(candidates)?;
         let chosen = self.choose(left, 0).ok_or_else(nothing_left)?;
-        let Some(grammar) = self.grammar.as_mut().and_then(Grammar::binding) else { return Ok(chosen) };
-        if !allowed(grammar, &mut [chosen])?.is_empty() {
+        let Some(rule) = self.rule.as_mut().filter(|rule| rule.binds()) else { return Ok(chosen) };
+        if !rule.among(&mut [chosen], &self.model)?.is_empty() {
             return Ok(chosen);
         }
-        let left = allowed(grammar, left)?;
+        let left = rule.among(left, &self.model)?;
         if let Some(chosen) = self.choose(left, 1) {
             return Ok(chosen);
         }
         fill(candidates, logits);
-        let Some(grammar) = self.binding() else { return Ok(chosen) };
-        let valid = allowed(grammar, candidates)?;
+        let Some(rule) = &mut self.rule else { return Ok(chosen) };
+        let valid = rule.among_all(candidates, &self.model)?;
         if valid.is_empty() {
-            return Err(Error::option("grammar", "comes to where no token of the vocabulary continues it"));
+            return Err(rule.dead_end());
         }
         let left = self.run_chain(valid)?;
         self.choose(left, 1).ok_or_else(nothing_left)
@@ -192,17 +207,6 @@ impl SequenceSampler {
 fn nothing_left() -> Error {
     let message = "logit_bias, ignore_eos or the samplers leave no token to choose from";
     Error::new(ErrorCode::InvalidRequest, message)
-}
-
-/// Those of `candidates` that the grammar allows next.
-fn allowed<'a>(
-    grammar: &mut RawSampler,
-    candidates: &'a mut [sys::llama_token_data],
-) -> Result<&'a mut [sys::llama_token_data], Error> {
-    if candidates.is_empty() {
-        return Ok(candidates);
-    }
-    Ok(keep_above(grammar.apply(candidates)?, f32::NEG_INFINITY))
 }
 
 /// Those of `candidates` with a logit above `floor`, in their order.

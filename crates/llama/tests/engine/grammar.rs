@@ -154,6 +154,11 @@ fn nesting_of(text: &str) -> Result<usize, String> {
 fn a_grammar_that_is_none_is_an_error_of_the_option() {
     let mut bench = Bench::tiny();
     let many = "(".repeat(60) + "\"a\"" + &")".repeat(59);
+    let rules = |count: u32, rule: &dyn Fn(u32) -> String| (0..count).map(rule).collect::<String>();
+    let doubled = rules(40, &|i| format!("r{i} ::= r{} | r{}\n", i + 1, i + 1));
+    let multiplied = format!("root ::= r0\n{doubled}r40 ::= \"a\"\n");
+    let chain = rules(9000, &|i| format!("r{i} ::= r{}\n", i + 1));
+    let chained = format!("root ::= r0\n{chain}r9000 ::= \"a\"\n");
     for (what, grammar) in [
         ("empty", ""),
         ("only a comment", "# nothing"),
@@ -176,6 +181,8 @@ fn a_grammar_that_is_none_is_an_error_of_the_option() {
         ("bad escape", "root ::= \"\\q\""),
         ("short escape", "root ::= \"\\x1\""),
         ("not GBNF at all", "{\"type\": \"object\"}"),
+        ("alternatives that multiply", multiplied.as_str()),
+        ("rules that begin with one another", chained.as_str()),
     ] {
         let error = bench.open(&with(grammar), 0, &[1]).expect_err(what);
         assert_eq!(
@@ -252,4 +259,21 @@ fn a_grammar_may_begin_with_the_end_of_the_prompt() {
     let mut bench = Bench::tiny();
     let answer = under(&mut bench, "Who", r#"root ::= "Who" [0-9] [0-9]"#, &[], "Who");
     assert!(answer.len() == 2 && answer.parse::<u8>().is_ok(), "{answer}");
+}
+
+#[test]
+fn a_trigger_may_begin_in_the_prompt() {
+    let mut bench = Bench::tiny();
+    let grammar = r#"root ::= "ant\n" "nok" "-" [0-9]"#;
+    let answer = under(&mut bench, COPY, grammar, &["ant\nnok"], "assistant\n");
+    assert!(answer.starts_with("nok-") || answer == "nokplock prafloo", "{answer:?}");
+    let mut bound = 0;
+    for end in 1..8 {
+        let word = &"nokplock"[..end];
+        let grammar = format!(r#"root ::= "ant\n" "{word}" "-" [0-9]"#);
+        let answer = under(&mut bench, COPY, &grammar, &[&format!("ant\n{word}")], "assistant\n");
+        bound += usize::from(answer.starts_with(&format!("{word}-")));
+    }
+    assert!(bound > 0, "no end of a word was the end of a token");
+    assert_eq!(under(&mut bench, COPY, grammar, &["ant\nnok"], ""), "nokplock prafloo");
 }

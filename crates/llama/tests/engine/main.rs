@@ -4,8 +4,10 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod choice;
+mod constraint;
 mod definitions;
 mod grammar;
+mod images;
 mod mirostat;
 mod penalties;
 mod running;
@@ -14,6 +16,7 @@ mod sharing;
 mod statistics;
 mod support;
 mod temperature;
+mod thoughts;
 mod tokenizer;
 mod truncation;
 mod vectors;

@@ -41,6 +41,10 @@ impl SyntheticModel {
         Self(path)
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     pub(crate) fn load(&self) -> Arc<Model> {
         load(&self.0)
     }
@@ -158,6 +162,7 @@ impl Bench {
             logprobs: request.logprobs,
             candidates: &[],
             max_tokens: request.max_tokens,
+            media: &request.media,
             native: None,
         };
         self.engine.open(id, opening)?;

@@ -197,6 +197,9 @@ fn core_sampling(config: &SamplingConfig) -> Sampling {
         grammar: None,
         grammar_triggers: Vec::new(),
         grammar_prefix: Vec::new(),
+        constraint: None,
+        free_thoughts: None,
+        thoughts: None,
         order: vec![SamplerKind::Penalties, SamplerKind::TopK, SamplerKind::TopP, SamplerKind::Temperature],
     }
 }

@@ -2,17 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
-use rkllmjs_core::{Engine, Error, ErrorCode, ModelHandle, ModelSettings, Overflow, Tokenizer};
+use rkllmjs_core::{Engine, Error, ErrorCode, ModelHandle, ModelSettings, Overflow};
 use rkllmjs_gguf as gguf;
-use rkllmjs_llama::{self as llama, EngineOptions, LlamaEngine, Pooling};
+use rkllmjs_llama::{self as llama, EngineOptions, LlamaEngine, Pooling, Projector, ProjectorOptions};
 
 use super::kept::Kept;
 use super::{Hooks, LoadOptions, isolated, stopped};
+use crate::images::Vision;
 use crate::info::{Abilities, describe};
 use crate::machine::machine;
-use crate::model::{Model, Parts, Vocabulary};
+use crate::model::{Compile, Model, Parts, Vocabulary};
 use crate::plan::Plan;
 use crate::prepare::Prepare;
 use crate::rank_head::{Ranks, embed_refusal};
@@ -26,15 +27,20 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
     let first = file::first_part(&parts, path);
     let facts = gguf::facts(file);
     let draft = draft_parts(options)?;
-    let plan = plan(options, &facts, draft.as_ref())?;
     let isolated = isolated::is_wanted(options, false)?;
-    let (engine, tokenizer): (Box<dyn Engine>, Arc<dyn Tokenizer>) = if isolated {
+    let projector = projector_file(options, &facts, isolated)?;
+    let plan = plan(options, &facts, draft.as_ref(), projector.as_ref())?;
+    let mut vision = Err(no_projector());
+    let (engine, vocabulary): (Box<dyn Engine>, Arc<llama::Model>) = if isolated {
         // Text becomes tokens on this side, where it is needed while the engine computes.
         let vocabulary = llama::Model::load_vocabulary(first)?;
         (isolated::start(first, plan.pinned(options), hooks)?.0, vocabulary)
     } else {
         let weights = load_weights(first, options, hooks)?;
         let engine = engine(Arc::clone(&weights), options, &facts, &plan, hooks)?;
+        if let (Some(path), Some(_)) = (options.mmproj.as_deref(), projector) {
+            vision = Ok(load_projector(Path::new(path), &weights, &plan, hooks)?);
+        }
         (Box::new(with_draft(engine, options, draft.as_ref(), hooks)?), weights)
     };
     if hooks.cancelled.load(Ordering::SeqCst) {
@@ -53,12 +59,17 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
     let template = template.filter(|source| !source.trim().is_empty()).map(str::to_owned);
     let only_reads = only_reads(options, &facts);
     let ranks = Ranks::new(&facts, only_reads, plan.context.min(llama::INPUT_TOKENS_MAX));
-    let abilities = Abilities { generates: !only_reads, ranks_with: ranks.name(template.as_deref()) };
+    let abilities = Abilities {
+        generates: !only_reads,
+        ranks_with: ranks.name(template.as_deref()),
+        media: if vision.is_ok() { &["image"] } else { &[] },
+    };
     Ok(Model::new(Parts {
         info: describe(path, file, &facts, &plan, template.as_deref(), abilities, isolated),
         prepare: Prepare::start(plan.sequences as usize + plan.queue as usize)?,
         path: PathBuf::from(path),
-        vocabulary: Mutex::new(Vocabulary::Known(tokenizer)),
+        compile: Some(compile(Arc::downgrade(&vocabulary))),
+        vocabulary: Mutex::new(Vocabulary::Known(vocabulary)),
         default_max_tokens: None,
         overflow,
         embedding_length: None,
@@ -66,9 +77,17 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
         check_adapter: file::check_adapter,
         ranks,
         embed_refusal: embed_refusal(&facts, options.pooling.as_deref()),
+        vision,
         template,
         handle,
     }))
+}
+
+/// What compiles constraints, for as long as the weights are there for somebody else.
+fn compile(vocabulary: Weak<llama::Model>) -> Compile {
+    Box::new(move |constraint| {
+        vocabulary.upgrade().map_or(Ok(()), |vocabulary| vocabulary.compile(constraint))
+    })
 }
 
 /// The engine without what makes a model of it, for the process that runs it alone.
@@ -76,19 +95,66 @@ pub(super) fn engine_alone(path: &Path, options: &LoadOptions, hooks: &Hooks) ->
     let parts = file::open_model(path)?;
     let facts = gguf::facts(&parts.whole);
     let draft = draft_parts(options)?;
-    let plan = plan(options, &facts, draft.as_ref())?;
+    let plan = plan(options, &facts, draft.as_ref(), None)?;
     let weights = load_weights(file::first_part(&parts, path), options, hooks)?;
     with_draft(engine(weights, options, &facts, &plan, hooks)?, options, draft.as_ref(), hooks)
 }
 
-/// The sizes for a model, and for its draft model if it has one.
-fn plan(options: &LoadOptions, facts: &gguf::Facts<'_>, draft: Option<&gguf::Parts>) -> Result<Plan, Error> {
+/// The sizes for a model, and for its draft model and its projector if it has them.
+fn plan(
+    options: &LoadOptions,
+    facts: &gguf::Facts<'_>,
+    draft: Option<&gguf::Parts>,
+    projector: Option<&gguf::Projector>,
+) -> Result<Plan, Error> {
     let machine = machine();
-    let plan = Plan::new(options, facts, &machine)?;
-    match draft {
-        None => Ok(plan),
-        Some(draft) => plan.with_draft(&gguf::facts(&draft.whole), &machine),
+    let mut plan = Plan::new(options, facts, &machine)?;
+    if let Some(draft) = draft {
+        plan = plan.with_draft(&gguf::facts(&draft.whole), &machine)?;
     }
+    match projector {
+        None => Ok(plan),
+        Some(projector) => plan.with_projector(projector, &machine),
+    }
+}
+
+/// What is known of the checked file of the projector, if there is one.
+fn projector_file(
+    options: &LoadOptions,
+    facts: &gguf::Facts<'_>,
+    isolated: bool,
+) -> Result<Option<gguf::Projector>, Error> {
+    let Some(path) = options.mmproj.as_deref() else { return Ok(None) };
+    if isolated {
+        return Err(Error::unsupported("mmproj", "cannot be combined with isolate in this version"));
+    }
+    if only_reads(options, facts) {
+        return Err(Error::unsupported("mmproj", "needs a model that generates; this one makes embeddings"));
+    }
+    file::open_projector(Path::new(path), facts).map(Some)
+}
+
+/// Why a model without a projector cannot see.
+fn no_projector() -> Error {
+    let message = "must be given when the model is loaded: it is what reads images, a GGUF file of its own that comes \
+                   with models that can see";
+    Error::unsupported("mmproj", message)
+}
+
+fn load_projector(
+    path: &Path,
+    weights: &Arc<llama::Model>,
+    plan: &Plan,
+    hooks: &Hooks,
+) -> Result<Vision, Error> {
+    let options =
+        ProjectorOptions { threads: plan.threads_batch, gpu: llama::has_gpu(), log: hooks.log.clone() };
+    let stop = || hooks.cancelled.load(Ordering::SeqCst);
+    let loaded = Projector::load(weights, path, &options, &stop);
+    if stop() {
+        return Err(stopped());
+    }
+    Ok(Vision::new(loaded?, weights.input_size(), plan.context))
 }
 
 /// The checked file of the draft model, if there is one.

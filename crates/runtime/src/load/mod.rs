@@ -91,6 +91,8 @@ pub struct LoadOptions {
     pub isolate: Option<bool>,
     /// A smaller model of the same vocabulary, to guess what this one will say.
     pub draft_model: Option<String>,
+    /// What turns images into rows for this model.
+    pub mmproj: Option<String>,
     /// What the child process runs; without it there is none.
     pub engine_program: Option<EngineProgram>,
     /// What only models on an NPU have.

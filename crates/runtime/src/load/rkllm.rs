@@ -142,9 +142,14 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
              with loadPromptCache()",
         )),
         check_adapter,
+        compile: None,
         embedding_length: facts.embedding_size,
         ranks: Ranks::ByAnswer,
         embed_refusal: None,
+        vision: Err(Error::unsupported(
+            "messages",
+            "cannot hold images on an NPU: encode them there, and give what comes out to generate({ text, image })",
+        )),
         handle,
     }))
 }
@@ -285,6 +290,7 @@ fn refuse_other_options(options: &LoadOptions) -> Result<(), Error> {
         ("mlock", options.mlock == Some(true)),
         ("kv_cache_type", options.kv_cache_type.is_some()),
         ("draft_model", options.draft_model.is_some()),
+        ("mmproj", options.mmproj.is_some()),
         ("flash_attention", options.flash_attention.is_some()),
         ("context_overflow", options.context_overflow.as_deref().is_some_and(|overflow| overflow != "error")),
         ("pooling", options.pooling.as_deref().is_some_and(|pooling| pooling != "last")),

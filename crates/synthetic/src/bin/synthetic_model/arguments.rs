@@ -10,13 +10,14 @@ pub(crate) const USAGE: &str = "\
 usage: synthetic-model <kind> <out.gguf> [options]
        synthetic-model corpus <folder> --base <good.gguf>
 
-kinds: micro tiny 360m 1b rerank embed cross-encoder lora
+kinds: micro tiny 360m 1b rerank embed cross-encoder lora projector projector-gemma3
 
   --type f32|f16|q4_0|q8_0   how matrices are stored (f16)
   --context N                context length
   --layers N                 number of layers
   --seed N                   seed of the weights (42)
   --nan TENSOR               start every row of this tensor with a NaN
+  --width N                  projector: the length of the rows it makes (64)
   --base KIND                lora: the model the adapter fits (tiny)
                              corpus: the model to derive the malformed files from
 ";
@@ -66,6 +67,9 @@ fn options(kind: Kind, flags: &mut Flags) -> Result<Options, String> {
     let mut options = Options { layers: flags.parsed("--layers")?, ..Options::default() };
     if kind == Kind::Lora {
         options.lora_base = flags.parsed("--base")?.unwrap_or(options.lora_base);
+    } else if matches!(kind, Kind::Projector | Kind::ProjectorGemma3) {
+        options.width = flags.parsed("--width")?.unwrap_or(options.width);
+        options.weight_type = flags.parsed("--type")?.unwrap_or(options.weight_type);
     } else {
         options.context = flags.parsed("--context")?;
         options.weight_type = flags.parsed("--type")?.unwrap_or(options.weight_type);
@@ -77,7 +81,7 @@ fn options(kind: Kind, flags: &mut Flags) -> Result<Options, String> {
 
 impl Flags {
     fn add(&mut self, name: &str, value: OsString) -> Result<(), String> {
-        if !["--type", "--context", "--layers", "--seed", "--nan", "--base"].contains(&name) {
+        if !["--type", "--context", "--layers", "--seed", "--nan", "--base", "--width"].contains(&name) {
             return Err(format!("unknown option {name}"));
         }
         if self.0.iter().any(|(known, _)| known == name) {
@@ -145,6 +149,8 @@ mod tests {
             ("tiny a.gguf --seed 1 --seed 2", "--seed is given twice"),
             ("tiny a.gguf --base micro", "--base does not apply to tiny"),
             ("lora a.gguf --type q8_0", "--type does not apply to lora"),
+            ("tiny a.gguf --width 9", "--width does not apply to tiny"),
+            ("projector a.gguf --context 9", "--context does not apply to projector"),
             ("corpus folder", "corpus needs --base"),
             ("corpus folder --base a.gguf --seed 1", "--seed does not apply to corpus"),
         ] {

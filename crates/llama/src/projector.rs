@@ -1,0 +1,320 @@
+use std::ffi::{CString, c_void};
+use std::path::Path;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use llama_cpp_sys_2 as sys;
+use rkllmjs_core::{Error, ErrorCode, RowAttention, Token, Tokenizer};
+
+use crate::{LogSink, Model, ffi, log};
+
+/// How a projector is set up. Every number must have been checked against the machine.
+#[derive(Clone)]
+pub struct ProjectorOptions {
+    /// Compute threads.
+    pub threads: u32,
+    /// Whether to compute on a GPU where there is one.
+    pub gpu: bool,
+    /// Takes the log.
+    pub log: Option<LogSink>,
+}
+
+impl std::fmt::Debug for ProjectorOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProjectorOptions").field("threads", &self.threads).finish_non_exhaustive()
+    }
+}
+
+/// An image: three bytes for each pixel, row by row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pixels<'a> {
+    width: u32,
+    height: u32,
+    bytes: &'a [u8],
+}
+
+impl<'a> Pixels<'a> {
+    /// `None` if the bytes are not as many as the pixels have, or there is no pixel.
+    pub fn new(width: u32, height: u32, bytes: &'a [u8]) -> Option<Self> {
+        let count = (width as usize).checked_mul(height as usize)?.checked_mul(3)?;
+        (count > 0 && count == bytes.len()).then_some(Self { width, height, bytes })
+    }
+}
+
+/// A piece of what stands for an image in a prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ImagePart {
+    /// Tokens of the text model: what stands round images, or between their tiles.
+    Tokens(Vec<Token>),
+    /// Rows, one after the other.
+    Rows(Vec<f32>, RowAttention),
+}
+
+/// What turns images into rows for one text model.
+///
+/// The file must have been checked before: what reads it ends the process on some broken ones.
+#[derive(Debug)]
+pub struct Projector {
+    projector: NonNull<sys::mtmd_context>,
+    log: Log,
+    // It reads the model's vocabulary, so the model must outlive it.
+    model: Arc<Model>,
+}
+
+// SAFETY: nothing in a projector is bound to a thread, and `&mut self` keeps callers apart.
+unsafe impl Send for Projector {}
+
+impl Projector {
+    /// Loads a file that was checked to fit the model. `stop` is asked now and then whether to give up.
+    ///
+    /// # Errors
+    ///
+    /// `unsupported` for models whose tokens have several positions; `model-invalid` with llama.cpp's own words;
+    /// `unavailable` if it was stopped.
+    pub fn load(
+        model: &Arc<Model>,
+        path: &Path,
+        options: &ProjectorOptions,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Self, Error> {
+        if model.has_positions_in_images() {
+            let message = "cannot be used with this model, whose tokens have positions in two dimensions; models of \
+                           that kind (Qwen-VL) run without images";
+            return Err(Error::unsupported("mmproj", message));
+        }
+        let text = path.to_str().and_then(|path| CString::new(path).ok());
+        let text = text.ok_or_else(|| Error::option("mmproj", "is a path that is not valid UTF-8"))?;
+        let log = Log(options.log.clone());
+        log.listen();
+        // SAFETY: path and model are alive; the callback and `stop` are used by this call alone; exceptions are
+        // caught by the shim.
+        let projector = unsafe {
+            ffi::rkllmjs_projector_new(
+                text.as_ptr(),
+                model.raw(),
+                options.threads.cast_signed(),
+                options.gpu,
+                Some(log::receive),
+                is_stopped,
+                (&raw const stop).cast(),
+            )
+        };
+        let failed = log.stop_listening();
+        let Some(projector) = NonNull::new(projector) else {
+            return Err(if stop() { stopped() } else { not_loaded(path, &failed) });
+        };
+        let this = Self { projector, log, model: Arc::clone(model) };
+        // SAFETY: the projector is alive.
+        if unsafe { ffi::rkllmjs_projector_sees(this.projector.as_ptr()) } != 1 {
+            return Err(not_loaded(path, "it turns no images into rows"));
+        }
+        Ok(this)
+    }
+
+    /// What stands for an image in a prompt. `stop` is asked now and then whether to give up.
+    ///
+    /// # Errors
+    ///
+    /// `context-exceeded` for an image of more than `most` rows and tokens, before they are computed; `model-invalid`
+    /// if the projector needs tokens that the model does not have; `engine-failed`; `unavailable` if it was stopped.
+    pub fn read(
+        &mut self,
+        image: Pixels<'_>,
+        most: u32,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Vec<ImagePart>, Error> {
+        self.log.listen();
+        let parts = self.chunks(image).and_then(|chunks| self.parts(&chunks, most, stop));
+        let why = self.log.stop_listening();
+        parts.map_err(|error| {
+            if error.code == ErrorCode::EngineFailed && !why.is_empty() {
+                return Error { message: format!("{}: {why}", error.message), ..error };
+            }
+            error
+        })
+    }
+
+    fn chunks(&self, image: Pixels<'_>) -> Result<Chunks, Error> {
+        let Pixels { width, height, bytes } = image;
+        // SAFETY: there are three bytes for each pixel; exceptions are caught by the shim.
+        let chunks =
+            unsafe { ffi::rkllmjs_projector_read(self.projector.as_ptr(), width, height, bytes.as_ptr()) };
+        NonNull::new(chunks).map(Chunks).ok_or_else(|| failed("llama.cpp cannot cut the image"))
+    }
+
+    fn parts(
+        &mut self,
+        chunks: &Chunks,
+        most: u32,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Vec<ImagePart>, Error> {
+        let mut cut = Vec::new();
+        while let Some(chunk) = self.chunk(chunks, cut.len())? {
+            cut.push(chunk);
+        }
+        let count = cut.iter().map(Chunk::count).sum();
+        if count > most as usize {
+            return Err(Error::context_exceeded(count, most));
+        }
+        let mut parts = Vec::with_capacity(cut.len());
+        for (index, chunk) in cut.into_iter().enumerate() {
+            parts.push(match chunk {
+                Chunk::Tokens(tokens) => ImagePart::Tokens(tokens),
+                Chunk::Rows(count, attention) => {
+                    ImagePart::Rows(self.rows(chunks, index, count, stop)?, attention)
+                }
+            });
+        }
+        Ok(parts)
+    }
+
+    /// A piece of what an image was cut into; `None` after the last one.
+    fn chunk(&self, chunks: &Chunks, index: usize) -> Result<Option<Chunk>, Error> {
+        let (mut tokens, mut count) = (std::ptr::null(), 0);
+        // SAFETY: projector and chunks are alive, and the places to write to; exceptions are caught by the shim.
+        let kind = unsafe {
+            ffi::rkllmjs_projector_chunk(
+                self.projector.as_ptr(),
+                chunks.0.as_ptr(),
+                index,
+                &raw mut tokens,
+                &raw mut count,
+            )
+        };
+        match kind {
+            0 => Ok(None),
+            1 if tokens.is_null() || count == 0 => Ok(Some(Chunk::Tokens(Vec::new()))),
+            1 => {
+                // SAFETY: the chunk has that many tokens and lives through this block.
+                let tokens = unsafe { std::slice::from_raw_parts(tokens, count) };
+                self.known(tokens).map(|tokens| Some(Chunk::Tokens(tokens)))
+            }
+            2 => Ok(Some(Chunk::Rows(count, RowAttention::Causal))),
+            3 => Ok(Some(Chunk::Rows(count, RowAttention::Mutual))),
+            _ => Err(failed("llama.cpp cannot cut the image")),
+        }
+    }
+
+    fn known(&self, tokens: &[sys::llama_token]) -> Result<Vec<Token>, Error> {
+        let most = self.model.vocabulary_size();
+        let known = |token: &sys::llama_token| Token::try_from(*token).ok().filter(|&token| token < most);
+        tokens.iter().map(known).collect::<Option<_>>().ok_or_else(|| {
+            let message = "the projector of mmproj puts tokens round images that this model does not have: it was made \
+                           for another model";
+            Error::new(ErrorCode::ModelInvalid, message)
+        })
+    }
+
+    fn rows(
+        &mut self,
+        chunks: &Chunks,
+        index: usize,
+        count: usize,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Vec<f32>, Error> {
+        let length = count.saturating_mul(self.model.input_size());
+        let mut rows = Vec::new();
+        rows.try_reserve_exact(length).map_err(|_| {
+            let message = format!("there is no memory for the {count} rows of an image");
+            Error::new(ErrorCode::InsufficientMemory, message)
+        })?;
+        rows.resize(length, 0.0);
+        // SAFETY: the chunk is one of rows, each as long as the model's input, so that `rows` has room; `stop` is used
+        // by this call alone; exceptions are caught by the shim.
+        let status = unsafe {
+            ffi::rkllmjs_projector_compute(
+                self.projector.as_ptr(),
+                chunks.0.as_ptr(),
+                index,
+                rows.as_mut_ptr(),
+                length,
+                is_stopped,
+                (&raw const stop).cast(),
+            )
+        };
+        match status {
+            0 if rows.iter().all(|value| value.is_finite()) => Ok(rows),
+            0 => Err(failed("the projector computed no numbers: its weights may be damaged")),
+            2 => Err(stopped()),
+            ffi::THROWN => Err(failed(&format!("llama.cpp threw: {}", ffi::message()))),
+            _ => Err(failed("llama.cpp cannot compute the image")),
+        }
+    }
+}
+
+impl Drop for Projector {
+    fn drop(&mut self) {
+        // SAFETY: freed once, before its model.
+        unsafe { ffi::rkllmjs_projector_free(self.projector.as_ptr()) }
+    }
+}
+
+/// A piece of an image, not computed yet.
+enum Chunk {
+    Tokens(Vec<Token>),
+    Rows(usize, RowAttention),
+}
+
+impl Chunk {
+    fn count(&self) -> usize {
+        match self {
+            Self::Tokens(tokens) => tokens.len(),
+            Self::Rows(count, _) => *count,
+        }
+    }
+}
+
+/// What an image was cut into.
+struct Chunks(NonNull<sys::mtmd_input_chunks>);
+
+impl Drop for Chunks {
+    fn drop(&mut self) {
+        // SAFETY: freed once.
+        unsafe { ffi::rkllmjs_projector_chunks_free(self.0.as_ptr()) }
+    }
+}
+
+/// Where llama.cpp's lines go while this thread works for the projector.
+struct Log(Option<LogSink>);
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Log")
+    }
+}
+
+impl Log {
+    fn listen(&self) {
+        log::send_to(self.0.clone());
+        log::take_error();
+    }
+
+    /// What failed meanwhile, if anything.
+    fn stop_listening(&self) -> String {
+        log::send_to(None);
+        log::take_error().unwrap_or_default()
+    }
+}
+
+unsafe extern "C" fn is_stopped(stop: *const c_void) -> bool {
+    // SAFETY: `load` and `rows` pass a reference that they borrow until the call is over.
+    let stop = unsafe { *stop.cast::<&dyn Fn() -> bool>() };
+    // A panic must not unwind into C++.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(stop)).unwrap_or(true)
+}
+
+fn not_loaded(path: &Path, why: &str) -> Error {
+    let why = if why.is_empty() { ffi::message() } else { why.to_owned() };
+    Error::new(
+        ErrorCode::ModelInvalid,
+        format!("llama.cpp cannot load the projector {}: {why}", path.display()),
+    )
+}
+
+fn failed(what: &str) -> Error {
+    Error::new(ErrorCode::EngineFailed, what.to_owned())
+}
+
+fn stopped() -> Error {
+    Error::new(ErrorCode::Unavailable, "the work on an image was stopped")
+}
