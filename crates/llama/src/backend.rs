@@ -31,12 +31,12 @@ pub(crate) fn backend() -> Result<&'static LlamaBackend, Error> {
 /// with every large block that is freed, up to 32 MiB, and then cuts the next ones from heaps whose unused end
 /// `malloc_trim` leaves alone on every thread but the first: whole models stayed behind there.
 fn map_large_memory() {
+    // Setting the one stops the other from following at twice its value, as glibc has it; 128 KiB is left then.
     #[cfg(target_env = "gnu")]
-    // SAFETY: plain functions that may be called at any time; glibc locks its own settings.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BYTES);
-        // Setting the one stops the other from following at twice its value, as glibc has it; 128 KiB is left then.
-        libc::mallopt(libc::M_TRIM_THRESHOLD, 2 * LARGE_BYTES);
+    for (setting, bytes) in [(libc::M_MMAP_THRESHOLD, LARGE_BYTES), (libc::M_TRIM_THRESHOLD, 2 * LARGE_BYTES)]
+    {
+        // SAFETY: a plain function that may be called at any time; glibc locks its own settings.
+        unsafe { libc::mallopt(setting, bytes) };
     }
 }
 
