@@ -112,7 +112,8 @@ mod tests {
     impl Inputs {
         fn new(shape: Shape) -> Self {
             let rows = shape.kv_heads * shape.cells * shape.size;
-            let queries = values(shape.heads * shape.tokens * shape.size, 3).iter().map(|x| x * 4.0).collect();
+            let queries =
+                values(shape.heads * shape.tokens * shape.size, 3).iter().map(|x| x * 4.0).collect();
             Self { shape, queries, keys: values(rows, 4), values: values(rows, 5) }
         }
 
@@ -120,9 +121,13 @@ mod tests {
         #[expect(clippy::multiple_unsafe_ops_per_block, reason = "the calls live off one context")]
         fn attend(&self, sees: &dyn Fn(usize, usize) -> bool, threads: i32) -> Vec<f32> {
             let Shape { size, heads, kv_heads, tokens, cells } = self.shape;
-            let [d, h, g, t, c] = [size, heads, kv_heads, tokens, cells].map(|n| i64::try_from(n).expect("small"));
-            let memory =
-                sys::ggml_init_params { mem_size: 256 << 20, mem_buffer: std::ptr::null_mut(), no_alloc: false };
+            let [d, h, g, t, c] =
+                [size, heads, kv_heads, tokens, cells].map(|n| i64::try_from(n).expect("small"));
+            let memory = sys::ggml_init_params {
+                mem_size: 256 << 20,
+                mem_buffer: std::ptr::null_mut(),
+                no_alloc: false,
+            };
             let mask: Vec<f32> = (0..tokens)
                 .flat_map(|token| (0..cells).map(move |cell| (token, cell)))
                 .map(|(token, cell)| if sees(token, cell) { 0.0 } else { f32::NEG_INFINITY })
@@ -138,8 +143,10 @@ mod tests {
                 };
                 let q = sys::ggml_new_tensor_3d(context, sys::GGML_TYPE_F32, d, h, t);
                 sys::ggml_get_data_f32(q).copy_from_nonoverlapping(self.queries.as_ptr(), self.queries.len());
-                let k = fill_halves(sys::ggml_new_tensor_3d(context, sys::GGML_TYPE_F16, d, g, c), &self.keys);
-                let v = fill_halves(sys::ggml_new_tensor_3d(context, sys::GGML_TYPE_F16, d, g, c), &self.values);
+                let k =
+                    fill_halves(sys::ggml_new_tensor_3d(context, sys::GGML_TYPE_F16, d, g, c), &self.keys);
+                let v =
+                    fill_halves(sys::ggml_new_tensor_3d(context, sys::GGML_TYPE_F16, d, g, c), &self.values);
                 let m = fill_halves(sys::ggml_new_tensor_2d(context, sys::GGML_TYPE_F16, c, t), &mask);
                 let turned = |tensor| sys::ggml_permute(context, tensor, 0, 2, 1, 3);
                 let scale = 1.0 / (size as f32).sqrt();
@@ -149,7 +156,8 @@ mod tests {
                 sys::ggml_build_forward_expand(graph, out);
                 let status = sys::ggml_graph_compute_with_ctx(context, graph, threads);
                 assert_eq!(status, sys::GGML_STATUS_SUCCESS);
-                let result = std::slice::from_raw_parts(sys::ggml_get_data_f32(out), self.queries.len()).to_vec();
+                let result =
+                    std::slice::from_raw_parts(sys::ggml_get_data_f32(out), self.queries.len()).to_vec();
                 sys::ggml_free(context);
                 result
             }
