@@ -136,22 +136,30 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
         template,
         default_max_tokens,
         overflow: Overflow::End,
-        state: Err(Error::new(
-            ErrorCode::Unsupported,
-            "the NPU runtime keeps its cache itself: save it with the option promptCache of generate(), and load it \
-             with loadPromptCache()",
-        )),
+        state: Err(keeps_its_state()),
         check_adapter,
         compile: None,
         embedding_length: facts.embedding_size,
         ranks: Ranks::ByAnswer,
         embed_refusal: None,
-        vision: Err(Error::unsupported(
-            "messages",
-            "cannot hold images on an NPU: encode them there, and give what comes out to generate({ text, image })",
-        )),
+        vision: Err(sees_embeddings_only()),
         handle,
     }))
+}
+
+fn keeps_its_state() -> Error {
+    Error::new(
+        ErrorCode::Unsupported,
+        "the NPU runtime keeps its cache itself: save it with the option promptCache of generate(), and load it \
+         with loadPromptCache()",
+    )
+}
+
+fn sees_embeddings_only() -> Error {
+    Error::unsupported(
+        "messages",
+        "cannot hold images on an NPU: encode them there, and give what comes out to generate({ text, image })",
+    )
 }
 
 /// The engine without what makes a model of it, for the process that runs it alone, and the runtime it uses.
