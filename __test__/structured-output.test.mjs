@@ -6,6 +6,7 @@ import { bundledModelPath, loadModel } from 'rkllmjs'
 import { wrongWith } from './support/ajv.mjs'
 import { isError, partsOf, textOf, user } from './support/expect.mjs'
 import { openTiny } from './support/models.mjs'
+import { THINKING } from './support/thinking-template.mjs'
 
 const messages = [user('What is the capital of France?')]
 const city = {
@@ -200,12 +201,6 @@ test('others go on while a large schema is compiled', async () => {
   await others
   assert.ok(longest < 500, `${Math.round(longest)} ms without a token`)
 })
-
-const THINKING = `{%- for m in messages %}{{- '<|im_start|>' + m.role + '\\n' }}
-{%- if m.role == 'assistant' and m.reasoning_content %}{{- '<think>\\n' + m.reasoning_content + '\\n</think>\\n\\n' }}{%- endif %}
-{{- m.content + '<|im_end|>\\n' }}{%- endfor %}
-{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- if enable_thinking is defined and enable_thinking is false %}
-{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}{%- endif %}`
 
 describe('a model that thinks', () => {
   // Marks that are tokens of the model, so that it can be talked into thinking and into coming to an end of it.

@@ -10,6 +10,7 @@ import { bundledModelPath, loadModel } from '../dist/index.mjs'
 import { standinLibrary, standinModelPath } from '../dist/standin.mjs'
 import { heldout } from './support/heldout.mjs'
 import { isError, partsOf, user } from './support/expect.mjs'
+import { THINKING } from './support/thinking-template.mjs'
 
 const GREEDY = { temperature: 0, topK: 1, repeatPenalty: 1 }
 
@@ -283,12 +284,6 @@ function keepsToGrammar(open) {
     })
   })
 }
-
-const THINKING = `{%- for m in messages %}{{- '<|im_start|>' + m.role + '\\n' }}
-{%- if m.role == 'assistant' and m.reasoning_content %}{{- '<think>\\n' + m.reasoning_content + '\\n</think>\\n\\n' }}{%- endif %}
-{{- m.content + '<|im_end|>\\n' }}{%- endfor %}
-{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- if enable_thinking is defined and enable_thinking is false %}
-{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}{%- endif %}`
 
 describe('thoughts', () => {
   // The model repeats what it is told, so it can be made to think aloud.

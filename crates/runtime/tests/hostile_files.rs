@@ -3,34 +3,15 @@
 
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
-use std::path::{Path, PathBuf};
+mod folder;
 
+use std::path::Path;
+
+use folder::Folder;
 use rkllmjs_chat::{Messages, RenderOptions};
 use rkllmjs_core::{ErrorCode, GenerateOptions, Outcome, Special};
 use rkllmjs_runtime::{Hooks, LoadOptions, Model, PromptInput, RerankInput, load};
 use rkllmjs_synthetic::{BadFile, Expect, Kind, Options, WeightType, corpus, draft};
-
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("rkllmjs-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("temporary folder");
-        Self(path)
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, bytes).expect("temporary file");
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 fn small() -> LoadOptions {
     LoadOptions {

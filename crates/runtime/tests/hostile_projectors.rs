@@ -2,8 +2,11 @@
 
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
+mod folder;
+
 use std::path::{Path, PathBuf};
 
+use folder::Folder;
 use rkllmjs_chat::{Messages, RenderOptions};
 use rkllmjs_core::{ErrorCode, GenerateOptions, Outcome};
 use rkllmjs_runtime::{Hooks, ImageData, ImageSource, LoadOptions, Model, PromptInput, load};
@@ -11,31 +14,11 @@ use rkllmjs_synthetic::{Data, Draft, Kind, Options, Value, draft};
 
 const KINDS: [Kind; 2] = [Kind::Projector, Kind::ProjectorGemma3];
 
-struct Folder(PathBuf);
-
 impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("rkllmjs-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("temporary folder");
-        Self(path)
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, bytes).expect("temporary file");
-        path
-    }
-
     /// The text model of the tests.
     fn model(&self) -> PathBuf {
         let bytes = draft(Kind::Micro, &Options::default()).and_then(|draft| draft.to_bytes());
         self.write("model.gguf", &bytes.expect("a small model"))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
