@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import { memoryOf } from './measure/memory.mjs'
 import { promptsOf } from './measure/prompts.mjs'
+import { loopDelay } from './scenarios.mjs'
 
 /** llama.cpp's threads look for work for about 370 ms after their last step, and would take it from who comes next. */
 const QUIET_MS = 500
@@ -30,7 +31,9 @@ export async function runScenario(scenario, contenders, { model, threads, rounds
   const neighbours = Array.from({ length: scenario.neighbours ?? 0 }, () => spawn(process.execPath, ['-e', 'for(;;);']))
   try {
     for (let round = 0; round <= rounds; round += 1) {
-      const request = { prompts: promptsOf(scenario, round), maxTokens: scenario.maxTokens, way: scenario.way }
+      const { maxTokens, way, measures } = scenario
+      const watchesLoop = measures.includes(loopDelay)
+      const request = { prompts: promptsOf(scenario, round), maxTokens, way, watchesLoop }
       for (let turn = 0; turn < rows.length; turn += 1) {
         const row = rows[(round + turn) % rows.length]
         if (row.error !== undefined) continue
