@@ -8,10 +8,10 @@ import { after, before, describe, test } from 'node:test'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 import { bundledModelPath, diagnose, npuStatus, version } from '../dist/index.mjs'
-import { environment, hostFlavour } from '../scripts/flavours.mjs'
+import { environment } from '../scripts/platforms.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const { CARGO_TARGET_DIR, CARGO_BUILD_TARGET } = environment(hostFlavour())
+const { CARGO_TARGET_DIR, CARGO_BUILD_TARGET } = environment()
 const built = join(CARGO_TARGET_DIR, CARGO_BUILD_TARGET, 'release')
 const hasNpu = existsSync('/sys/module/rknpu') || existsSync('/proc/rknpu')
 
@@ -53,7 +53,7 @@ describe('diagnose', () => {
     assert.equal(system.package, version)
     assert.ok(system.memoryTotalBytes > system.memoryAvailableBytes && system.memoryAvailableBytes > 0)
     assert.ok(system.fastProcessors >= 1 && system.fastProcessors <= system.processors)
-    assert.ok(system.kernel.length > 0 && system.cpuFeatures.length > 0)
+    assert.ok(system.kernel.length > 0 && system.cpuFeatures.length > 0 && system.cpuFlavour.length > 0)
     assert.equal(devices[0].kind, 'cpu')
     assert.deepEqual([devices[0].usable, devices[0].engine], [true, 'llama.cpp'])
   })

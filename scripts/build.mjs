@@ -1,4 +1,4 @@
-// npm run build: the addon for this machine, the stand-in for the NPU runtime and the library. `--flavour <name>|all` builds the platform package.
+// npm run build: the addon for this machine, the stand-in for the NPU runtime and the library. `--package` builds the platform package.
 import { parseArgs } from 'node:util'
 import { buildAddon } from './build/addon.mjs'
 import { buildLibrary } from './build/library.mjs'
@@ -20,9 +20,9 @@ export async function buildToRun() {
 }
 
 async function main(args) {
-  const { values } = parseArgs({ args, options: { flavour: { type: 'string' } } })
+  const { values } = parseArgs({ args, options: { package: { type: 'boolean' } } })
   await setup()
-  await (values.flavour ? buildPlatformPackage(values.flavour) : build())
+  await (values.package ? buildPlatformPackage() : build())
 }
 
 await command(import.meta, main)

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { command, say } from './command.mjs'
 import { optionsPage } from './docs/options-page.mjs'
-import { environment, hostFlavour } from './flavours.mjs'
+import { environment } from './platforms.mjs'
 import { inRepository } from './repository.mjs'
 import { read } from './run.mjs'
 import { setup } from './setup.mjs'
@@ -11,7 +11,7 @@ const EXAMPLE = ['run', '--release', '--quiet', '--package', 'rkllmjs-runtime', 
 
 async function main() {
   await setup()
-  const numbers = await read('cargo', EXAMPLE, { env: environment(hostFlavour()) })
+  const numbers = await read('cargo', EXAMPLE, { env: environment() })
   writeFileSync(inRepository('docs/options.md'), await optionsPage(numbers))
   say('wrote docs/options.md')
 }

@@ -1,31 +1,22 @@
-// A flavour is one build of the addon for one level of CPU. What a flavour asks of the CPU stands in the
-// platform package's flavours.json, because the same table picks the flavour at load.
+// The platforms that the addon is built for, and how: with code for every level of CPU of theirs, the flavours.
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { compilerEnvironment, compilesAmx, findCompiler, findCrossCompiler } from './build/compiler.mjs'
 import { crossEnvironment } from './build/cross.mjs'
 import { Failure } from './command.mjs'
 import { inRepository } from './repository.mjs'
 import { findCrossRust } from './setup/cross-rust.mjs'
 
-const require = createRequire(import.meta.url)
-
-/** Where the addon runs today. `binary` is how napi-rs names the platform, `tools` how its cross compilers begin. */
+/**
+ * Where the addon runs today. `binary` is how napi-rs names the platform, `tools` how its cross compilers begin,
+ * `table` what tells of its flavours.
+ */
 const PLATFORMS = {
-  'linux-x64': { binary: 'linux-x64-gnu', triple: 'x86_64-unknown-linux-gnu', tools: 'x86_64-linux-gnu' },
-  'linux-arm64': { binary: 'linux-arm64-gnu', triple: 'aarch64-unknown-linux-gnu', tools: 'aarch64-linux-gnu' },
+  'linux-x64': { binary: 'linux-x64-gnu', triple: 'x86_64-unknown-linux-gnu', tools: 'x86_64-linux-gnu', table: 'x86_64' },
+  'linux-arm64': { binary: 'linux-arm64-gnu', triple: 'aarch64-unknown-linux-gnu', tools: 'aarch64-linux-gnu', table: 'aarch64' },
 }
 
-const SSE42 = { GGML_SSE42: true }
-const AVX2 = { ...SSE42, GGML_AVX: true, GGML_AVX2: true, GGML_FMA: true, GGML_F16C: true, GGML_BMI2: true }
-const AVX512 = { ...AVX2, GGML_AVX512: true, GGML_AVX512_VNNI: true }
-const AMX = { ...AVX512, GGML_AVX512_BF16: true, GGML_AVX_VNNI: true, GGML_AMX_TILE: true, GGML_AMX_INT8: true, GGML_AMX_BF16: true }
-
-/** ggml's switches of each x64 flavour; a switch not named is off. */
-const X64 = { baseline: SSE42, avx2: AVX2, avx512: AVX512, amx: AMX }
-
-/** The `-march` of ggml's CPU code in each arm64 flavour. */
-const ARM64 = { baseline: 'armv8-a', dotprod: 'armv8.2-a+dotprod+fp16' }
+/** What ggml turns on for x64 unless it is told otherwise. The flavours bring their own options. */
+const SWITCHES = ['SSE42', 'AVX', 'AVX2', 'FMA', 'F16C', 'BMI2', 'AVX512', 'AVX512_VNNI', 'AVX512_BF16', 'AVX_VNNI', 'AMX_TILE', 'AMX_INT8', 'AMX_BF16']
 
 const HOST = `${process.platform}-${process.arch}`
 
@@ -34,74 +25,52 @@ export function hostPlatform() {
   return platformNamed(HOST)
 }
 
-/** A platform such as `linux-arm64`: its names, and its flavours from the most demanding to the least. */
+/** A platform such as `linux-arm64`: its names, and those of its flavours from the most demanding to the least. */
 export function platformNamed(name) {
   const platform = PLATFORMS[name]
   if (!platform) {
     const what = name === HOST ? 'this machine is' : 'not on'
     throw new Failure(`rkllmjs is built for ${Object.keys(PLATFORMS).join(' and ')}; ${what} ${name}`)
   }
-  const folder = inRepository('npm', platform.binary)
-  const flavours = JSON.parse(readFileSync(`${folder}/flavours.json`, 'utf8'))
-  return { ...platform, name, folder, flavours, node: `rkllmjs.${platform.binary}.node`, isHost: name === HOST }
+  const table = inRepository('crates/llama/flavours', `${platform.table}.json`)
+  return {
+    ...platform,
+    name,
+    table,
+    folder: inRepository('npm', platform.binary),
+    flavours: JSON.parse(readFileSync(table, 'utf8')).map((flavour) => flavour.name),
+    node: `rkllmjs.${platform.binary}.node`,
+    isHost: name === HOST,
+  }
 }
 
-/** The flavours that this machine's CPU runs, best first. */
-export function runnableFlavours(platform = hostPlatform()) {
-  const { runnable, featuresOf } = require(`${platform.folder}/pick.js`)
-  const features = featuresOf(readFileSync('/proc/cpuinfo', 'utf8'))
-  return runnable(platform.flavours, features).map(({ name }) => name)
-}
-
-/** The best flavour that this machine both compiles and runs. */
-export function hostFlavour() {
-  const compiler = requiredCompiler(hostPlatform())
-  const flavour = runnableFlavours().find((name) => canCompile(name, compiler))
-  if (!flavour) throw new Failure('this CPU runs none of the flavours in scripts/flavours.mjs')
-  return flavour
-}
-
-/** The variables under which cargo builds one flavour, for another platform with a cross compiler. */
-export function environment(flavour, platform = hostPlatform()) {
-  const { triple, flavours } = platform
+/** The flavours that this machine's compiler for a platform makes right. */
+export function compiledFlavours(platform = hostPlatform()) {
   const compiler = requiredCompiler(platform)
-  if (!flavours.some(({ name }) => name === flavour)) {
-    throw new Failure(`no flavour ${flavour}; there are ${flavours.map(({ name }) => name).join(', ')}`)
-  }
-  if (!canCompile(flavour, compiler)) {
-    throw new Failure(`${compiler.cxx} ${compiler.major} miscompiles AMX: install clang-19, or GCC 13 or newer`)
-  }
+  return platform.flavours.filter((name) => name !== 'amx' || compilesAmx(compiler))
+}
+
+/** The variables under which cargo builds for this machine, or for another platform with a cross compiler. */
+export function environment(platform = hostPlatform()) {
   const variables = {
-    ...compilerEnvironment(compiler),
-    ...(platform.name === 'linux-arm64' ? armSwitches(flavour) : x64Switches(flavour)),
-    // A GGML_* variable that appears does not make cargo run llama.cpp's build again: a folder for each flavour does.
-    CARGO_TARGET_DIR: targetFolder(flavour, platform),
+    ...compilerEnvironment(requiredCompiler(platform)),
+    RKLLMJS_FLAVOURS: compiledFlavours(platform).join(' '),
+    RKLLMJS_FLAVOUR_TABLE: platform.table,
+    ...Object.fromEntries(SWITCHES.map((name) => [`GGML_${name}`, 'OFF'])),
+    CARGO_TARGET_DIR: targetFolder(platform),
     // napi builds with --target; the same here, or cargo would build everything twice.
-    CARGO_BUILD_TARGET: triple,
+    CARGO_BUILD_TARGET: platform.triple,
     // The HTTP client that llama.cpp carries would link libssl wherever its headers are installed.
     CMAKE_DISABLE_FIND_PACKAGE_OpenSSL: 'ON',
     LLAMA_LIB_PROFILE: 'Release',
     CMAKE_PROJECT_INCLUDE: inRepository('scripts/build/llama.cmake'),
   }
-  return platform.isHost ? variables : crossEnvironment(variables, platform, requiredCrossRust(triple))
+  return platform.isHost ? variables : crossEnvironment(variables, platform, requiredCrossRust(platform.triple))
 }
 
-/** Where cargo builds a flavour. */
-export function targetFolder(flavour, { name, isHost } = hostPlatform()) {
-  return inRepository('target', isHost ? flavour : `${name}-${flavour}`)
-}
-
-function canCompile(flavour, compiler) {
-  return flavour !== 'amx' || compilesAmx(compiler)
-}
-
-function x64Switches(flavour) {
-  const names = Object.keys(AMX)
-  return Object.fromEntries(names.map((name) => [name, X64[flavour][name] ? 'ON' : 'OFF']))
-}
-
-function armSwitches(flavour) {
-  return { RKLLMJS_ARM_ARCHITECTURE: ARM64[flavour] }
+/** Where cargo builds for a platform. */
+export function targetFolder({ name } = hostPlatform()) {
+  return inRepository('target', name)
 }
 
 function requiredCompiler({ isHost, tools }) {

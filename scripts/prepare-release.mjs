@@ -20,7 +20,7 @@ function main([tag]) {
 function checkPlatform(platform, version) {
   const { version: found } = readJson(`npm/${platform}/package.json`)
   if (found !== version) throw new Failure(`npm/${platform} is ${found}, not ${version}`)
-  for (const { name } of readJson(`npm/${platform}/flavours.json`)) checkFile(`npm/${platform}/rkllmjs.${name}.node`)
+  checkFile(`npm/${platform}/rkllmjs.${platform}.node`)
   for (const { library } of STANDINS) checkFile(`npm/${platform}/standin/${library}`)
 }
 

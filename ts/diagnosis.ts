@@ -34,7 +34,12 @@ export interface DiagnosedSystem {
   readonly board: string | null
   /** What the kernel calls the processor. */
   readonly processor: string | null
-  /** The instruction sets that this addon was built for, in llama.cpp's words. */
+  /**
+   * What computes on the CPU: the addon has code for several levels of CPU, such as `avx2`, and takes the best that runs,
+   * or the one that `RKLLMJS_FLAVOUR` names. `null` if none runs.
+   */
+  readonly cpuFlavour: string | null
+  /** The instruction sets that it uses, in llama.cpp's words; empty if none runs. */
   readonly cpuFeatures: string
   /** Processors that this process may use. */
   readonly processors: number

@@ -1,10 +1,8 @@
 // What is cross-built for linux-arm64, in an arm64 Node under an emulated CPU.
 import assert from 'node:assert/strict'
-import path from 'node:path'
 import { before, describe, test } from 'node:test'
 
 import { ADDON } from '../../scripts/arm64/platform.mjs'
-import { ARM64 as MACHINES } from '../packaging/cpu-lines.mjs'
 import { run } from '../processes/run.mjs'
 import { ALMOST_THE_SAME, cosine } from './cosine.mjs'
 import { CORTEX_A72, CORTEX_A76, report, runEmulated } from './emulated.mjs'
@@ -79,22 +77,19 @@ describe('on a Cortex-A76', () => {
   }
 })
 
-describe('the platform package', () => {
-  const loaded = async (cpu, machine) => (await runEmulated(cpu, '../arm64/platform-package', [MACHINES[machine].cpuinfo])).stdout
-
-  test('loads this flavour on RK3588', async () => {
-    assert.equal(await loaded(CORTEX_A76, 'RK3588 (Cortex-A55 and A76)'), `${path.basename(ADDON)}\n`)
+describe('on a Cortex-A72, which has no dot product', () => {
+  test('answers are those of this machine', async () => {
+    const [here, there] = await Promise.all([
+      report(run('../arm64/answers', [], { limitMs: HERE_MS })),
+      report(runEmulated(CORTEX_A72, '../arm64/answers')),
+    ])
+    const texts = ({ answers }) => answers.map(({ text }) => text)
+    assert.deepEqual(texts(there), texts(here))
   })
 
-  test('asks for the baseline on RK3576, and never for this flavour', async () => {
-    const text = await loaded(CORTEX_A72, 'RK3576 (Cortex-A53 and A72)')
-    assert.match(text, /baseline/)
-    assert.doesNotMatch(text, /dotprod/)
-  })
-
-  test('must: a Cortex-A72 stops at the first dot product', async () => {
-    const { end, stdout } = await runEmulated(CORTEX_A72, '../arm64/answers')
-    assert.deepEqual({ end, stdout }, { end: 'SIGILL', stdout: '' })
+  test('the flavour with it is refused', async () => {
+    const { end, stderr } = await runEmulated(CORTEX_A72, '../arm64/answers', [], { RKLLMJS_FLAVOUR: 'dotprod' })
+    assert.equal(end, 'exit 1')
+    assert.match(stderr, /RKLLMJS_FLAVOUR is dotprod, and this CPU lacks asimddp/)
   })
 })
-

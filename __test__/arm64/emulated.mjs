@@ -14,9 +14,9 @@ export const CORTEX_A76 = 'cortex-a76'
 /** RK3576's large cores: neither. */
 export const CORTEX_A72 = 'cortex-a72'
 
-/** Like `run`, with the cross-built addon; `program` may lie outside of `processes/`. */
-export function runEmulated(cpu, program, args = []) {
-  const env = { ...process.env, NAPI_RS_NATIVE_LIBRARY_PATH: ADDON }
+/** Like `run`, with the cross-built addon; `program` may lie outside of `processes/`. `variables` go to its environment. */
+export function runEmulated(cpu, program, args = [], variables = {}) {
+  const env = { ...process.env, ...variables, NAPI_RS_NATIVE_LIBRARY_PATH: ADDON }
   return run(program, args, { node: emulatedNode(cpu), limitMs: HANG_MS, env })
 }
 

@@ -4,7 +4,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
 
-import { environment, hostFlavour } from '../../scripts/flavours.mjs'
+import { environment } from '../../scripts/platforms.mjs'
 import { finding, firstLine, libraryPath, modelPath, noBoard, root } from './board.mjs'
 
 const TIME_LIMIT_MS = 180_000
@@ -18,7 +18,7 @@ before(() => {
   const example = ['build', '--release', '--quiet', '--package', 'rkllmjs-rkllm', '--example', 'board_questions']
   const built = spawnSync(process.execPath, ['scripts/cargo.mjs', ...example], { cwd: root, encoding: 'utf8' })
   assert.equal(built.status, 0, built.stderr)
-  const { CARGO_TARGET_DIR, CARGO_BUILD_TARGET } = environment(hostFlavour())
+  const { CARGO_TARGET_DIR, CARGO_BUILD_TARGET } = environment()
   program = join(CARGO_TARGET_DIR, CARGO_BUILD_TARGET, 'release', 'examples', 'board_questions')
 })
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { crossEnvironment } from '../../scripts/build/cross.mjs'
-import { platformNamed } from '../../scripts/flavours.mjs'
+import { platformNamed } from '../../scripts/platforms.mjs'
 import { isRecent, oldestRust } from '../../scripts/setup/cross-rust.mjs'
 
 it('leaves the compiler of this machine alone', () => {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { STANDINS } from '../../scripts/build/standin.mjs'
-import { hostPlatform } from '../../scripts/flavours.mjs'
+import { hostPlatform } from '../../scripts/platforms.mjs'
 import { install } from './pack.mjs'
 
 describe('an installed package', () => {

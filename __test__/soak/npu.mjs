@@ -7,12 +7,12 @@ import { before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
 import { standinLibrary } from 'rkllmjs/standin'
-import { environment, hostFlavour } from '../../scripts/flavours.mjs'
+import { environment } from '../../scripts/platforms.mjs'
 import { findProgram } from '../../scripts/setup/program.mjs'
 import { isFull } from '../processes/run.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const { CARGO_TARGET_DIR, CARGO_BUILD_TARGET } = environment(hostFlavour())
+const { CARGO_TARGET_DIR, CARGO_BUILD_TARGET } = environment()
 const program = path.join(CARGO_TARGET_DIR, CARGO_BUILD_TARGET, 'release/examples/soak')
 const valgrind = findProgram('valgrind')
 

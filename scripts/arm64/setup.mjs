@@ -1,6 +1,6 @@
 // Everything that the arm64 build and its emulated run need, brought to this machine once.
 import { Failure } from '../command.mjs'
-import { hostPlatform } from '../flavours.mjs'
+import { hostPlatform } from '../platforms.mjs'
 import { bringNode, hasNode } from './node.mjs'
 import { ARM64 } from './platform.mjs'
 import { bringTools, missingTools } from './tools.mjs'

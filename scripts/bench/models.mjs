@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, renameSync } from 'node:fs'
 
 import { Failure, say } from '../command.mjs'
-import { environment, hostFlavour } from '../flavours.mjs'
+import { environment } from '../platforms.mjs'
 import { inRepository } from '../repository.mjs'
 import { run } from '../run.mjs'
 
@@ -20,7 +20,7 @@ export async function benchModel(name) {
   say(`making ${name} with random weights`)
   mkdirSync(folder, { recursive: true })
   const program = ['run', '--release', '--quiet', '--package', 'rkllmjs-synthetic', '--bin', 'synthetic-model', '--']
-  await run('cargo', [...program, name, `${file}.part`, '--type', type], { env: environment(hostFlavour()) })
+  await run('cargo', [...program, name, `${file}.part`, '--type', type], { env: environment() })
   renameSync(`${file}.part`, file)
   return file
 }

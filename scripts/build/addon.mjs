@@ -1,7 +1,7 @@
 // The addon for this machine: rkllmjs.<platform>.node in the repository's root, with napi's loader and types.
 import { rmSync } from 'node:fs'
 import { Failure, elapsed, say } from '../command.mjs'
-import { environment, hostFlavour, hostPlatform } from '../flavours.mjs'
+import { environment, hostPlatform } from '../platforms.mjs'
 import { inRepository } from '../repository.mjs'
 import { run } from '../run.mjs'
 import { checkAddon, exportsOf } from './addon-check.mjs'
@@ -14,13 +14,12 @@ const LOADER = ['index.js', 'index.d.ts']
 /** Builds what changed; returns at once when nothing did. */
 export async function buildAddon() {
   const { node, triple } = hostPlatform()
-  const flavour = hostFlavour()
   const gpu = wantedGpu()
-  const env = environment(flavour)
+  const env = environment()
   const settings = gpu ? { ...env, gpu } : env
   if (isFresh('addon', { settings, sources: SOURCES, outputs: [node, ...LOADER] })) return
 
-  say(`building the addon, flavour ${flavour}${gpu ? ` for ${gpu}` : ''} (the first time takes some minutes)`)
+  say(`building the addon${gpu ? ` for ${gpu}` : ''} for ${env.RKLLMJS_FLAVOURS.replaceAll(' ', ', ')} (the first time takes some minutes)`)
   forget('addon')
   rmSync(inRepository(node), { force: true })
   // May write Cargo.lock; after it the network is not needed, also not by what reads the whole dependency tree.

@@ -1,4 +1,4 @@
-// Building for another platform than this machine's: what cargo, CMake and bindgen are told beside the flavour.
+// Building for another platform than this machine's: what cargo, CMake and bindgen are told besides.
 
 const OF_THE_COMPILER = new Set(['CC', 'CXX', 'CXXFLAGS'])
 

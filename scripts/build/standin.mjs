@@ -2,7 +2,7 @@
 import { copyFileSync, mkdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { elapsed, say } from '../command.mjs'
-import { environment, hostFlavour, hostPlatform, targetFolder } from '../flavours.mjs'
+import { environment, hostPlatform, targetFolder } from '../platforms.mjs'
 import { inRepository } from '../repository.mjs'
 import { run } from '../run.mjs'
 import { checkAddon } from './addon-check.mjs'
@@ -29,8 +29,7 @@ export function standinFolder({ binary }) {
 /** The libraries for this machine and the model. Returns at once when nothing changed. */
 export async function buildStandin() {
   const platform = hostPlatform()
-  const flavour = hostFlavour()
-  const env = environment(flavour)
+  const env = environment()
   const folder = standinFolder(platform)
   const libraries = STANDINS.map(({ library }) => path.relative(inRepository(), path.join(folder, library)))
   const outputs = [...libraries, ...MODEL_FILES]
@@ -39,20 +38,20 @@ export async function buildStandin() {
   const startedAt = Date.now()
   say('building the stand-in for the NPU runtime')
   forget('standin')
-  await buildStandinLibraries(flavour, platform, folder)
+  await buildStandinLibraries(platform, folder)
   await buildModel(env)
   remember('standin', env, startedAt)
   say(`built the stand-in in ${elapsed(startedAt)}`)
 }
 
-/** The libraries of one flavour, put into a folder. */
-export async function buildStandinLibraries(flavour, platform, folder) {
+/** The libraries for a platform, put into a folder. */
+export async function buildStandinLibraries(platform, folder) {
   const packages = STANDINS.flatMap(({ name }) => ['--package', name])
-  await run('cargo', ['build', '--release', ...packages, '--lib'], { env: environment(flavour, platform) })
+  await run('cargo', ['build', '--release', ...packages, '--lib'], { env: environment(platform) })
   const startedAt = Date.now()
   for (const { library } of STANDINS) {
     const file = path.join(folder, library)
-    place(path.join(targetFolder(flavour, platform), platform.triple, 'release', library), file)
+    place(path.join(targetFolder(platform), platform.triple, 'release', library), file)
     await checkAddon(file, startedAt)
   }
 }

@@ -22,8 +22,8 @@ class Operations : public ggml::cpu::extra_buffer_type {
 
 }  // namespace
 
-// Once, before anything is computed, and after the types of buffers for weights were asked for: this is none.
-extern "C" void rkllmjs_llama_register_operations(void) {
+void register_operations(void) {
+    // None that a weight could lie in.
     static ggml_backend_buffer_type type{};
     type.context = new Operations();
     ggml_backend_cpu_get_extra_buffer_types().push_back(&type);

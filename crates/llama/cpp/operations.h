@@ -6,3 +6,6 @@
 
 ggml::cpu::tensor_traits * attention_for(const ggml_tensor * op);
 ggml::cpu::tensor_traits * product_for(const ggml_tensor * op);
+
+// Makes ggml ask for them: once, before anything is computed, and after the types of buffers for weights were asked for.
+void register_operations(void);

@@ -6,7 +6,8 @@ use llama_cpp_2::{LlamaBackendDevice, LlamaBackendDeviceType};
 use llama_cpp_sys_2 as sys;
 use rkllmjs_core::{Error, ErrorCode};
 
-use crate::{log, operations};
+use crate::flavour::{Flavour, flavour};
+use crate::log;
 
 /// Blocks from this size on are mapped by themselves: far above what programs allocate often, below a model's buffers.
 #[cfg(target_env = "gnu")]
@@ -14,17 +15,16 @@ const LARGE_BYTES: libc::c_int = 4 << 20;
 
 /// llama.cpp's process-wide state: made once, never freed, because engines may outlive any owner.
 pub(crate) fn backend() -> Result<&'static LlamaBackend, Error> {
-    static BACKEND: OnceLock<Result<LlamaBackend, String>> = OnceLock::new();
+    static BACKEND: OnceLock<Result<LlamaBackend, Error>> = OnceLock::new();
     let made = BACKEND.get_or_init(|| {
         log::install();
         map_large_memory();
-        let backend = LlamaBackend::init().map_err(|e| e.to_string())?;
-        make_statics();
         // Whatever computes asks for the backend first.
-        operations::register();
-        Ok(backend)
+        flavour()?;
+        LlamaBackend::init()
+            .map_err(|e| Error::new(ErrorCode::EngineFailed, format!("llama.cpp does not start: {e}")))
     });
-    made.as_ref().map_err(|e| Error::new(ErrorCode::EngineFailed, format!("llama.cpp does not start: {e}")))
+    made.as_ref().map_err(Clone::clone)
 }
 
 /// Has the C library map large blocks by themselves, so that freeing one gives it back. glibc raises its own limit
@@ -38,34 +38,6 @@ fn map_large_memory() {
         // SAFETY: a plain function that may be called at any time; glibc locks its own settings.
         unsafe { libc::mallopt(setting, bytes) };
     }
-}
-
-/// Makes ggml construct the statics that every computation reads, so that what is registered for the
-/// end of the process after this runs before their destructors.
-fn make_statics() {
-    // SAFETY: plain look-ups; the CPU device always exists.
-    let device = unsafe { sys::ggml_backend_dev_by_type(sys::GGML_BACKEND_DEVICE_TYPE_CPU) };
-    if device.is_null() {
-        return;
-    }
-    // SAFETY: the device is not null.
-    let registry = unsafe { sys::ggml_backend_dev_backend_reg(device) };
-    // SAFETY: the registry belongs to the device; the name ends in NUL.
-    let function = unsafe {
-        sys::ggml_backend_reg_get_proc_address(registry, c"ggml_backend_dev_get_extra_bufts".as_ptr())
-    };
-    if function.is_null() {
-        return;
-    }
-    // SAFETY: the function of this name has this type, `ggml_backend_dev_get_extra_bufts_t`.
-    let extra_buffers = unsafe {
-        std::mem::transmute::<
-            *mut std::ffi::c_void,
-            unsafe extern "C" fn(sys::ggml_backend_dev_t) -> *mut sys::ggml_backend_buffer_type_t,
-        >(function)
-    };
-    // SAFETY: it takes the device it was looked up for.
-    let _ = unsafe { extra_buffers(device) };
 }
 
 /// A GPU that llama.cpp can compute on.
@@ -108,7 +80,7 @@ pub fn has_gpu() -> bool {
 ///
 /// # Errors
 ///
-/// `engine-failed` if it does not start.
+/// `unsupported` if this CPU cannot run it, `engine-failed` if it does not start.
 pub fn start() -> Result<(), Error> {
     backend().map(|_| ())
 }
@@ -131,8 +103,20 @@ pub fn release_memory() {
     };
 }
 
-/// Which instruction sets this build of llama.cpp uses, in its own words.
+/// Which of the addon's builds for levels of CPU this process computes with, such as `avx2`.
+///
+/// # Errors
+///
+/// `unsupported` if this CPU runs none.
+pub fn cpu_flavour() -> Result<&'static str, Error> {
+    flavour().map(Flavour::name)
+}
+
+/// Which instruction sets llama.cpp uses on this CPU, in its own words; empty if it does not run on it.
 pub fn system_info() -> String {
+    if flavour().is_err() {
+        return String::new();
+    }
     // SAFETY: a plain function.
     let text = unsafe { sys::llama_print_system_info() };
     // SAFETY: it returns a pointer to a static string that ends in NUL.

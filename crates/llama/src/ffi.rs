@@ -35,7 +35,6 @@ unsafe extern "C" {
         from: i32,
         to: i32,
     ) -> i32;
-    pub(crate) fn rkllmjs_llama_register_operations();
     pub(crate) fn rkllmjs_llama_free_cells(context: *mut sys::llama_context) -> i32;
     pub(crate) fn rkllmjs_llama_extra_cell_bytes(context: *mut sys::llama_context) -> i32;
     pub(crate) fn rkllmjs_llama_clear(context: *mut sys::llama_context) -> i32;

@@ -12,12 +12,14 @@ mod drafter;
 mod embedding;
 mod engine;
 mod ffi;
+mod flavour;
 mod governor;
 mod holders;
 mod log;
 mod logprobs;
 mod media;
 mod model;
+#[cfg(test)]
 mod operations;
 mod pair;
 mod projector;
@@ -30,7 +32,7 @@ mod scorer;
 mod session;
 mod threads;
 
-pub use backend::{Gpu, at_exit, gpus, has_gpu, release_memory, start, system_info};
+pub use backend::{Gpu, at_exit, cpu_flavour, gpus, has_gpu, release_memory, start, system_info};
 pub use context::KvType;
 pub use embedding::{INPUT_TOKENS_MAX, Pooling};
 pub use engine::{EngineOptions, LlamaEngine, kept_prefixes};
@@ -41,3 +43,4 @@ pub use projector::{ImagePart, Pixels, Projector, ProjectorOptions};
 pub use quantize::{FILE_TYPES, QuantizeOptions, quantize};
 pub use saving::STATE_VERSION;
 pub use session::{Row, Sampler, Session, SessionOptions};
+pub use threads::ThreadPool;

@@ -4,6 +4,8 @@ use std::time::Duration;
 use llama_cpp_sys_2 as sys;
 use rkllmjs_core::{Error, ErrorCode};
 
+use crate::flavour::{Flavour, flavour};
+
 /// How long threads spin for the next graph before they sleep, in units of ggml: some milliseconds. The next step
 /// begins within one; ggml's default of 50 spins for a third of a second after every answer on x86, whose pause
 /// takes long.
@@ -13,7 +15,10 @@ const POLL: u32 = if cfg!(target_arch = "x86_64") { 1 } else { 50 };
 ///
 /// Without one, and without OpenMP, ggml starts and ends its threads for every graph.
 #[derive(Debug)]
-pub(crate) struct ThreadPool(NonNull<sys::ggml_threadpool>);
+pub struct ThreadPool {
+    flavour: &'static Flavour,
+    pool: NonNull<sys::ggml_threadpool>,
+}
 
 // SAFETY: the pool is only used by the context it is attached to, on whichever thread owns that.
 unsafe impl Send for ThreadPool {}
@@ -26,22 +31,33 @@ impl ThreadPool {
         // SAFETY: a plain function that returns a struct.
         let mut params = unsafe { sys::ggml_threadpool_params_default(threads) };
         params.poll = POLL;
-        // SAFETY: the parameters are valid and only read.
-        let pool = unsafe { sys::ggml_threadpool_new(&raw mut params) };
-        NonNull::new(pool).map(Self).ok_or_else(|| {
-            Error::new(ErrorCode::EngineFailed, format!("cannot start {threads} compute threads"))
-        })
+        Self::start(params)
     }
 
-    pub(crate) fn raw(&self) -> *mut sys::ggml_threadpool {
-        self.0.as_ptr()
+    /// Starts the threads of a pool.
+    ///
+    /// # Errors
+    ///
+    /// `unsupported` if llama.cpp does not run on this CPU, `engine-failed` if they cannot be started.
+    pub fn start(mut params: sys::ggml_threadpool_params) -> Result<Self, Error> {
+        let flavour = flavour()?;
+        let pool = NonNull::new(flavour.new_pool(&mut params)).ok_or_else(|| {
+            let threads = params.n_threads;
+            Error::new(ErrorCode::EngineFailed, format!("cannot start {threads} compute threads"))
+        })?;
+        Ok(Self { flavour, pool })
+    }
+
+    /// For llama.cpp. A context that it is attached to is freed before it.
+    pub fn raw(&self) -> *mut sys::ggml_threadpool {
+        self.pool.as_ptr()
     }
 }
 
 impl Drop for ThreadPool {
     fn drop(&mut self) {
         // SAFETY: the owner has freed the context before; the pool is freed once.
-        unsafe { sys::ggml_threadpool_free(self.0.as_ptr()) }
+        unsafe { self.flavour.free_pool(self.pool.as_ptr()) }
     }
 }
 

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use llama_cpp_sys_2 as sys;
+use rkllmjs_llama::ThreadPool;
 
 /// What a bench can fail with.
 pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -66,7 +67,8 @@ struct Entry {
 pub(crate) struct Bare {
     model: *mut sys::llama_model,
     context: *mut sys::llama_context,
-    pool: *mut sys::ggml_threadpool,
+    /// Ends after the context, which `drop` frees.
+    _pool: ThreadPool,
     batch: sys::llama_batch,
     batch_size: usize,
     vocabulary: usize,
@@ -76,6 +78,7 @@ impl Bare {
     /// Loads a model.
     pub(crate) fn new(path: &Path, settings: Settings) -> Outcome<Self> {
         let path = CString::new(path.as_os_str().as_encoded_bytes())?;
+        rkllmjs_llama::start()?;
         // SAFETY: a plain function that returns a struct.
         let model_params = unsafe { sys::llama_model_default_params() };
         // SAFETY: the path ends in NUL.
@@ -96,21 +99,19 @@ impl Bare {
         // SAFETY: the model is alive.
         let context = unsafe { sys::llama_init_from_model(model, params) };
         // SAFETY: a plain function that returns a struct.
-        let mut pool_params = unsafe { sys::ggml_threadpool_params_default(threads) };
-        // SAFETY: the parameters are valid and only read.
-        let pool = unsafe { sys::ggml_threadpool_new(&raw mut pool_params) };
-        if context.is_null() || pool.is_null() {
+        let pool = ThreadPool::start(unsafe { sys::ggml_threadpool_params_default(threads) })?;
+        if context.is_null() {
             return Err("llama.cpp makes no context".into());
         }
         // SAFETY: the pool is freed after the context.
-        unsafe { sys::llama_attach_threadpool(context, pool, pool) };
+        unsafe { sys::llama_attach_threadpool(context, pool.raw(), pool.raw()) };
         // SAFETY: the model is alive.
         let vocab = unsafe { sys::llama_model_get_vocab(model) };
         // SAFETY: the vocabulary lives as long as the model.
         let vocabulary = usize::try_from(unsafe { sys::llama_vocab_n_tokens(vocab) })?;
         // SAFETY: a plain function that allocates; each token belongs to one sequence.
         let batch = unsafe { sys::llama_batch_init(i32::try_from(settings.batch)?, 0, 1) };
-        Ok(Self { model, context, pool, batch, batch_size: settings.batch as usize, vocabulary })
+        Ok(Self { model, context, _pool: pool, batch, batch_size: settings.batch as usize, vocabulary })
     }
 
     /// Answers all prompts at once, each with `most` tokens.
@@ -188,8 +189,6 @@ impl Drop for Bare {
         unsafe { sys::llama_batch_free(self.batch) };
         // SAFETY: freed once, before the pool and the model it uses.
         unsafe { sys::llama_free(self.context) };
-        // SAFETY: freed once.
-        unsafe { sys::ggml_threadpool_free(self.pool) };
         // SAFETY: freed once.
         unsafe { sys::llama_model_free(self.model) };
     }

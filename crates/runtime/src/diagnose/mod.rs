@@ -97,12 +97,13 @@ impl Here {
 
     /// What models can run on.
     fn devices(&self, root: &Path) -> Vec<Value> {
+        let obstacle = rkllmjs_llama::cpu_flavour().err();
         let mut devices = vec![json!({
             "kind": "cpu",
             "name": system::processor_name(root),
             "engine": "llama.cpp",
-            "usable": true,
-            "reason": null,
+            "usable": obstacle.is_none(),
+            "reason": obstacle.map(|obstacle| obstacle.message),
             "threads": self.machine.threads,
         })];
         devices.extend(rkllmjs_llama::gpus().into_iter().map(|gpu| {

@@ -16,6 +16,7 @@ pub(super) fn describe(root: &Path, machine: &Machine) -> Value {
         "kernel": line(root, "proc/sys/kernel/osrelease"),
         "board": line(root, "proc/device-tree/model"),
         "processor": processor_name(root),
+        "cpuFlavour": rkllmjs_llama::cpu_flavour().ok(),
         "cpuFeatures": rkllmjs_llama::system_info().trim_end_matches([' ', '|']),
         "processors": machine.processors,
         "fastProcessors": machine.threads,
