@@ -38,11 +38,29 @@ const person = {
   additionalProperties: false,
 }
 
+const PEOPLE = String.raw`
+root ::= "[" space person ("," space person){49,} "]" space
+person ::= "{" space "\"name\"" space ":" space text "," space "\"age\"" space ":" space age "," space ("\"email\"" space ":" space email "," space)? "\"address\"" space ":" space address "," space "\"friends\"" space ":" space friends "}" space
+address ::= "{" space "\"street\"" space ":" space text "," space "\"city\"" space ":" space text ("," space "\"country\"" space ":" space country)? "}" space
+country ::= ("\"Italy\"" | "\"France\"" | "\"Spain\"") space
+friends ::= "[" space (friend ("," space friend)*)? "]" space
+friend ::= "{" space "\"name\"" space ":" space text "," space "\"since\"" space ":" space date "}" space
+date ::= "\"" [0-9]{4} "-" ("0" [1-9] | "1" [0-2]) "-" ("0" [1-9] | [1-2] [0-9] | "3" [0-1]) "\"" space
+email ::= "\"" [a-z0-9.]{1,30} "@" [a-z0-9]{1,30} "." [a-z]{2,6} "\"" space
+age ::= ([0-9] | [1-9] [0-9] | "1" [0-4] [0-9] | "150") space
+text ::= "\"" char{0,200} "\"" space
+char ::= [^"\\\x7F\x00-\x1F] | [\\] (["\\bfnrt] | "u" [0-9a-fA-F]{4})
+space ::= | " " | "\n"{1,2} [ \t]{0,20}
+`
+
 const constraints = {
   'a schema': { jsonSchema: { type: 'array', items: person, minItems: 50 } },
   'any object': { jsonSchema: { type: 'array', items: { type: 'object' }, minItems: 500 } },
   'a long text': { jsonSchema: { type: 'string', minLength: 4000, maxLength: 8000 } },
   'an expression': { regex: '([a-z]{1,9} ){400}' },
+  // What llama.cpp's own grammars cost for the same, as its converter writes schemas.
+  'the schema as GBNF': { grammar: PEOPLE },
+  'the expression as GBNF': { grammar: 'root ::= (word " "){400}\nword ::= [a-z]{1,9}' },
 }
 
 for (const [name, constraint] of Object.entries(constraints)) {

@@ -55,6 +55,8 @@ fn compile_flavour(llama: &Llama, flavour: &Flavour) -> Result<PathBuf, Box<dyn 
     std::fs::create_dir_all(&folder)?;
     let mut build = cc::Build::new();
     build.cpp(true).std("c++17").opt_level(3).warnings(false).flags(&flavour.options).out_dir(&folder);
+    // As in scripts/build/llama.cmake; clang does not know it and does not need it.
+    build.flag_if_supported("-fno-gnu-unique");
     build.define("RKLLMJS_FLAVOUR", flavour.name.as_str());
     build.define("RKLLMJS_NEEDS", format!("\"{}\"", flavour.needs).as_str());
     for file in ["attention", "attention_tiles", "attention_tokens", "flavour", "operations", "product"] {
@@ -101,9 +103,13 @@ impl Flavour {
         let table = std::fs::read_to_string(format!("flavours/{architecture}.json"))?;
         let table: Vec<Value> = serde_json::from_str(&table)?;
         let field = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
+        let is_wanted = |row: &&Value| wanted.split(' ').any(|name| row["name"] == name);
+        let least =
+            if std::env::var_os("CARGO_FEATURE_LEAST_FLAVOUR").is_some() { table.len() - 1 } else { 0 };
         let flavours: Vec<Self> = table
             .iter()
-            .filter(|row| wanted.split(' ').any(|name| row["name"] == name))
+            .skip(least)
+            .filter(is_wanted)
             .map(|row| Self {
                 name: field(row, "name"),
                 needs: field(row, "needs"),

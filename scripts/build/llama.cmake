@@ -45,6 +45,8 @@ function(rkllmjs_add_flavours)
         target_include_directories(${target} PRIVATE ${INCLUDE_DIRECTORIES})
         target_compile_definitions(${target} PRIVATE ${COMPILE_DEFINITIONS} ${definitions})
         target_compile_options(${target} PRIVATE ${COMPILE_OPTIONS} ${options})
+        # GCC would have the dynamic linker unite some variables over all libraries, which no tool makes local again.
+        target_compile_options(${target} PRIVATE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>)
         target_link_libraries(${target} PRIVATE ggml-base)
         target_compile_features(${target} PRIVATE c_std_11 cxx_std_17)
         set_target_properties(${target} PROPERTIES ARCHIVE_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/flavours")

@@ -12,7 +12,8 @@ export async function buildPlatformPackage(platform = hostPlatform()) {
   const missing = platform.flavours.filter((name) => !compiledFlavours(platform).includes(name))
   if (missing.length > 0) throw new Failure(`this compiler miscompiles ${missing.join(', ')}: install clang-19, or GCC 13 or newer`)
   await buildPlatformAddon(platform)
-  await buildStandinLibraries(platform, path.join(platform.folder, 'standin'))
+  // Nobody waits for a stand-in: it is to be small.
+  await buildStandinLibraries(platform, path.join(platform.folder, 'standin'), { flavours: 'least' })
 }
 
 async function buildPlatformAddon(platform) {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use rkllmjs_rkllm_standin::{Input, Media, RunInput, RunParams};
-use rkllmjs_rkllm_standin_abi as abi;
 use rkllmjs_rkllm_sys::{
     RKLLM_INPUT_EMBED, RKLLM_INPUT_MULTIMODAL, RKLLM_INPUT_PROMPT, RKLLM_INPUT_TOKEN, rkllm_handle,
     rkllm12_infer_param, rkllm12_input, rkllm12_multimodal_input, rkllm12_param,
@@ -28,11 +27,11 @@ impl Tags {
     /// They are null or end in NUL.
     pub(crate) unsafe fn of(param: &rkllm12_param) -> Option<Self> {
         // SAFETY: the caller's promise.
-        let start = unsafe { abi::text_or_empty(param.img_start) }?;
+        let start = unsafe { crate::text_or_empty(param.img_start) }?;
         // SAFETY: the caller's promise.
-        let end = unsafe { abi::text_or_empty(param.img_end) }?;
+        let end = unsafe { crate::text_or_empty(param.img_end) }?;
         // SAFETY: the caller's promise.
-        let content = unsafe { abi::text_or_empty(param.img_content) }?;
+        let content = unsafe { crate::text_or_empty(param.img_content) }?;
         Some(Self { start, end, content })
     }
 
@@ -61,7 +60,7 @@ pub(crate) unsafe fn read(
     input: *const rkllm12_input,
     param: *const rkllm12_infer_param,
 ) -> Option<(Vec<RunInput>, RunParams)> {
-    let runtime = abi::runtime_of(handle)?;
+    let runtime = crate::runtime_of(handle)?;
     // SAFETY: the caller's promise.
     let param = unsafe { param.as_ref() }?;
     if input.is_null() {
@@ -84,11 +83,11 @@ pub(crate) unsafe fn read(
 /// The pointers of `param` are null or valid.
 unsafe fn run_params(param: &rkllm12_infer_param) -> Option<RunParams> {
     Some(RunParams {
-        mode: abi::mode(param.mode)?,
+        mode: crate::mode(param.mode)?,
         // SAFETY: the caller's promise.
-        adapter: unsafe { abi::adapter_name(param.lora_params) }?,
+        adapter: unsafe { crate::adapter_name(param.lora_params) }?,
         // SAFETY: the caller's promise.
-        save_prompt_cache: unsafe { abi::prompt_cache(param.prompt_cache_params) }?,
+        save_prompt_cache: unsafe { crate::prompt_cache(param.prompt_cache_params) }?,
         sampling: None,
         keep_history: param.keep_history != 0,
         max_new_tokens: 0,
@@ -100,26 +99,26 @@ unsafe fn run_params(param: &rkllm12_infer_param) -> Option<RunParams> {
 /// The pointers of `input` are null or valid, with as many entries as it says.
 unsafe fn run_input(input: &rkllm12_input, size: usize, tags: &Tags) -> Option<RunInput> {
     // SAFETY: the caller's promise.
-    let role = unsafe { abi::role(input.role) }?;
+    let role = unsafe { crate::role(input.role) }?;
     let value = &input.value;
     let read = match input.input_type {
         RKLLM_INPUT_PROMPT => {
             // SAFETY: the type says which member is meant.
             let prompt = unsafe { value.prompt_input };
             // SAFETY: the caller's promise.
-            Input::Prompt(unsafe { abi::text(prompt) }?)
+            Input::Prompt(unsafe { crate::text(prompt) }?)
         }
         RKLLM_INPUT_TOKEN => {
             // SAFETY: the type says which member is meant.
             let tokens = unsafe { &value.token_input };
             // SAFETY: the caller's promise.
-            unsafe { abi::tokens(tokens) }?
+            unsafe { crate::tokens(tokens) }?
         }
         RKLLM_INPUT_EMBED => {
             // SAFETY: the type says which member is meant.
             let rows = unsafe { &value.embed_input };
             // SAFETY: the caller's promise.
-            unsafe { abi::embeddings(rows, size) }?
+            unsafe { crate::embeddings(rows, size) }?
         }
         RKLLM_INPUT_MULTIMODAL => {
             // SAFETY: the type says which member is meant.
@@ -137,10 +136,10 @@ unsafe fn run_input(input: &rkllm12_input, size: usize, tags: &Tags) -> Option<R
 /// As [`run_input`].
 unsafe fn multimodal(input: &rkllm12_multimodal_input, size: usize, tags: &Tags) -> Option<Input> {
     // SAFETY: the caller's promise.
-    let prompt = unsafe { abi::text(input.prompt) }?;
+    let prompt = unsafe { crate::text(input.prompt) }?;
     let count = input.n_image.checked_mul(input.n_image_tokens)?.checked_mul(size)?;
     // SAFETY: the caller's promise.
-    let vectors = unsafe { abi::floats(input.image_embed, count) }?;
+    let vectors = unsafe { crate::floats(input.image_embed, count) }?;
     let media = vec![Media {
         tag: "<image>",
         count: input.n_image,
