@@ -56,7 +56,7 @@ pub use engine::{
 pub use error::{Detail, Error, ErrorCode};
 pub use generation::Generation;
 pub use logprob::TokenLogprob;
-pub use medium::{FIRST_ROW_TOKEN, Medium, RowAttention, stands_for_a_row};
+pub use medium::{FIRST_ROW_TOKEN, Medium, RowAttention, RowPlaces, stands_for_a_row};
 pub use model_handle::{ModelHandle, ModelSettings, Submission};
 pub use native_call::{ClearCache, NativeCall, NativeReply};
 pub use native_images::{IMAGE_OPTIONS, IMAGE_TAG, ImageNumbers, NativeImages};

@@ -19,6 +19,19 @@ pub enum RowAttention {
     Mutual,
 }
 
+/// Where the rows of a medium stand for the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowPlaces {
+    /// One after the other, as tokens do.
+    Line,
+    /// All at one place, and there side by side in lines of so many. What follows them stands as far behind that
+    /// place as the longer side is long.
+    Grid {
+        /// Rows side by side.
+        columns: u32,
+    },
+}
+
 /// What an image becomes in a prompt: rows of numbers, each in the place of a token.
 ///
 /// Every row has a token that stands for it, and whoever makes media gives different rows different ones. So what
@@ -29,6 +42,7 @@ pub struct Medium {
     width: usize,
     values: Vec<f32>,
     attention: RowAttention,
+    places: RowPlaces,
 }
 
 impl Medium {
@@ -44,7 +58,22 @@ impl Medium {
             let message = format!("{} numbers are no rows of {width} from token {first} on", values.len());
             return Err(Error::new(ErrorCode::Internal, message));
         }
-        Ok(Self { first, width, values, attention })
+        Ok(Self { first, width, values, attention, places: RowPlaces::Line })
+    }
+
+    /// The same with rows in these places.
+    ///
+    /// # Errors
+    ///
+    /// `internal` if they do not fill a grid.
+    pub fn placed(self, places: RowPlaces) -> Result<Self, Error> {
+        if let RowPlaces::Grid { columns } = places
+            && (columns == 0 || !self.rows().is_multiple_of(columns))
+        {
+            let message = format!("{} rows are no lines of {columns}", self.rows());
+            return Err(Error::new(ErrorCode::Internal, message));
+        }
+        Ok(Self { places, ..self })
     }
 
     /// The tokens that stand for its rows, in their order.
@@ -65,6 +94,19 @@ impl Medium {
     /// What its rows see of each other.
     pub fn attention(&self) -> RowAttention {
         self.attention
+    }
+
+    /// Where its rows stand for the model.
+    pub fn places(&self) -> RowPlaces {
+        self.places
+    }
+
+    /// How many places it takes: what follows it stands so far behind its beginning.
+    pub fn span(&self) -> u32 {
+        match self.places {
+            RowPlaces::Line => self.rows(),
+            RowPlaces::Grid { columns } => columns.max(self.rows() / columns.max(1)),
+        }
     }
 
     /// The row that `token` stands for.
@@ -93,7 +135,7 @@ impl Medium {
 
 #[cfg(test)]
 mod tests {
-    use super::{FIRST_ROW_TOKEN, Medium, RowAttention};
+    use super::{FIRST_ROW_TOKEN, Medium, RowAttention, RowPlaces};
     use crate::Token;
 
     fn medium(first: Token, rows: usize) -> Medium {
@@ -119,6 +161,19 @@ mod tests {
         assert_eq!(medium.rows_at_start(&[first + 1, first, first + 1]), 1, "the same one follows");
         assert_eq!(medium.rows_at_start(&[7, first]), 0);
         assert_eq!(medium.rows_at_start(&[]), 0);
+    }
+
+    #[test]
+    fn a_grid_takes_as_many_places_as_its_longer_side() {
+        for (rows, columns, span) in [(6, 3, 3), (6, 2, 3), (6, 1, 6), (6, 6, 6), (1, 1, 1)] {
+            let placed =
+                medium(FIRST_ROW_TOKEN, rows).placed(RowPlaces::Grid { columns }).expect("whole lines");
+            assert_eq!((placed.span(), placed.rows()), (span, rows as u32), "{rows} in lines of {columns}");
+        }
+        assert_eq!(medium(FIRST_ROW_TOKEN, 6).span(), 6);
+        for columns in [0, 4, 7, u32::MAX] {
+            assert!(medium(FIRST_ROW_TOKEN, 6).placed(RowPlaces::Grid { columns }).is_err(), "{columns}");
+        }
     }
 
     #[test]

@@ -100,6 +100,10 @@ impl Prefixes {
         let Some((stored, length)) = self.host.take_longest(&scope, sequence.tokens_but_last(), least) else {
             return;
         };
+        let length = sequence.whole(length);
+        if length < least {
+            return self.host.insert(stored);
+        }
         let tokens = positions(0, length).end;
         loop {
             match engine.restore(sequence.id, tokens, &scope.adapters, &stored.cells) {
@@ -122,10 +126,11 @@ impl Prefixes {
         // The last token is computed by everyone: what follows it is sampled from that.
         let wanted = sequence.tokens_but_last();
         let scope = sequence.scope.as_ref()?;
-        let kept = self.kept.longest(scope, wanted).map(|(from, tokens)| Find { tokens, from });
+        let kept = self.kept.longest(scope, wanted);
+        let kept = kept.map(|(from, tokens)| Find { tokens: sequence.whole(tokens), from });
         let others = running.iter().filter(|other| other.id != sequence.id && other.scope == sequence.scope);
         let others = others.map(|other| {
-            let tokens = common_length(other.computed_tokens(), wanted);
+            let tokens = sequence.whole(common_length(other.computed_tokens(), wanted));
             Find { tokens, from: other.id }
         });
         let least = WORTH_SHARING.max(sequence.computed + 1);
@@ -144,7 +149,7 @@ impl Prefixes {
             let lost = match leader {
                 None => true,
                 Some(leader) => {
-                    let there = leader.computed.min(until);
+                    let there = sequence.whole(leader.computed.min(until));
                     there > sequence.computed && !share(engine, leader.id, sequence, there)
                 }
             };
@@ -170,6 +175,7 @@ impl Prefixes {
     /// Keeps what a sequence has in the cache when it is about to give it up.
     pub(crate) fn keep(&mut self, sequence: &Sequence, engine: &mut dyn Engine) {
         let tokens = sequence.computed_tokens();
+        let tokens = tokens.get(..sequence.whole(tokens.len())).unwrap_or_default();
         let Some(scope) = sequence.scope.as_ref().filter(|_| self.keeps) else { return };
         if tokens.len() < WORTH_SHARING || self.kept.covers(scope, tokens) {
             return;
@@ -238,7 +244,10 @@ fn leader(sequence: &Sequence, running: &[Sequence]) -> Option<Following> {
             && other.place_in_line() < sequence.place_in_line()
     });
     let best = leaders
-        .map(|other| (common_length(&other.request.prompt, wanted), other.computed, other.id))
+        .map(|other| {
+            let until = sequence.whole(common_length(&other.request.prompt, wanted));
+            (until, other.computed, other.id)
+        })
         .max()
         .filter(|(until, ..)| *until >= sequence.computed + WORTH_WAITING);
     best.map(|(until, _, leader)| Following { leader, until })

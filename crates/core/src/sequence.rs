@@ -6,7 +6,7 @@ use crate::line::Place;
 use crate::speculation::Guesses;
 use crate::token_stream::TokenStream;
 use crate::{
-    FinishReason, Medium, Overflow, Part, Request, RowAttention, Run, Sampled, SequenceId, Token,
+    FinishReason, Medium, Overflow, Part, Request, RowAttention, RowPlaces, Run, Sampled, SequenceId, Token,
     stands_for_a_row,
 };
 
@@ -87,6 +87,19 @@ impl Sequence {
     /// What is in the cache.
     pub(crate) fn computed_tokens(&self) -> &[Token] {
         self.tokens.get(..self.computed).unwrap_or_default()
+    }
+
+    /// How many of its first `length` tokens can be shared: rows that stand at one place go together.
+    pub(crate) fn whole(&self, length: usize) -> usize {
+        let next = self.tokens.get(length).copied().filter(|&next| stands_for_a_row(next));
+        let cut =
+            next.and_then(|next| Some((next, self.request.media.iter().find(|medium| medium.has(next))?)));
+        match cut {
+            Some((next, medium)) if matches!(medium.places(), RowPlaces::Grid { .. }) => {
+                length.saturating_sub((next - medium.tokens().start) as usize)
+            }
+            _ => length,
+        }
     }
 
     /// Everything it may take from others.

@@ -51,6 +51,8 @@ const PLAIN_DECODER: &[&str] = &[
     "qwen2moe",
     "qwen3",
     "qwen3moe",
+    "qwen2vl",
+    "qwen3vl",
     "phi3",
     "gemma",
     "gemma2",
@@ -62,6 +64,10 @@ const PLAIN_DECODER: &[&str] = &[
     "stablelm",
     "starcoder2",
 ];
+
+/// Their tokens have places in two dimensions, so that llama.cpp demands how the numbers of a head are shared out among
+/// them.
+const PLACED_IN_IMAGES: &[&str] = &["qwen2vl", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe", "qwen4exp"];
 
 /// Of the plain decoders, those that rotate only part of a head, or may.
 const PARTIAL_ROTATION: &[&str] = &["phi3", "stablelm", "gemma", "gemma2", "gemma3"];
@@ -111,6 +117,11 @@ pub(crate) fn has_cache(architecture: &str) -> bool {
 
 pub(crate) fn is_plain_decoder(architecture: &str) -> bool {
     PLAIN_DECODER.contains(&architecture)
+}
+
+/// Whether llama.cpp asserts that a head has numbers for lines and columns of images.
+pub(crate) fn is_placed_in_images(architecture: &str) -> bool {
+    PLACED_IN_IMAGES.contains(&architecture)
 }
 
 /// Whether llama.cpp asserts that rotary encoding spans the whole head.

@@ -44,7 +44,7 @@ pub use facts::{Facts, Pooling, facts};
 pub use file::{File, Kind, Split, open_regular};
 pub use metadata::Metadata;
 pub use parts::Parts;
-pub use projector::{Projector, ProjectorKind, check_projector};
+pub use projector::{Projector, ProjectorKind, Sense, check_projector};
 pub use rank_head::RankHead;
 pub use tensor::Tensor;
 pub use types::TensorType;

@@ -187,12 +187,19 @@ int32_t rkllmjs_llama_can_share(llama_context * context) {
     });
 }
 
-// 1 shared, 0 refused because a sequence does not have what it should, RKLLMJS_THROWN.
-int32_t rkllmjs_llama_share(llama_context * context, llama_seq_id source, llama_seq_id target, llama_pos from, llama_pos to) {
+// Numbers that say where a token stands.
+int32_t rkllmjs_llama_numbers_of_a_place(const llama_model * model) {
+    return static_cast<int32_t>(model->hparams.n_pos_per_embd());
+}
+
+// 1 shared, 0 refused because a sequence does not have what it should, RKLLMJS_THROWN. What is shared ends with a cell
+// at `last`, and the target has nothing behind `before`: rows of images may stand at one place, with none behind it.
+int32_t rkllmjs_llama_share(llama_context * context, llama_seq_id source, llama_seq_id target, llama_pos from, llama_pos to,
+                            llama_pos before, llama_pos last) {
     return guarded<int32_t>(RKLLMJS_THROWN, [&] {
         llama_memory_t memory = llama_get_memory(context);
-        const bool has = llama_memory_seq_pos_min(memory, source) == 0 && llama_memory_seq_pos_max(memory, source) >= to - 1;
-        if (!has || source == target || from >= to || llama_memory_seq_pos_max(memory, target) != from - 1) {
+        const bool has = llama_memory_seq_pos_min(memory, source) == 0 && llama_memory_seq_pos_max(memory, source) >= last;
+        if (!has || source == target || from >= to || llama_memory_seq_pos_max(memory, target) != before) {
             return 0;
         }
         llama_memory_seq_cp(memory, source, target, from, to);

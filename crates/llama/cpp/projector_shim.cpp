@@ -59,7 +59,7 @@ extern "C" {
 
 // Null if it cannot be loaded or was stopped. `receive` must not throw; it gets the log of all projectors.
 mtmd_context * rkllmjs_projector_new(const char * path, const llama_model * model, int32_t threads, bool use_gpu,
-                                     ggml_log_callback receive, bool (*is_wanted)(const void *), const void * data) {
+                                     int32_t most_rows, ggml_log_callback receive, bool (*is_wanted)(const void *), const void * data) {
     return guarded<mtmd_context *>(nullptr, [&] {
         interruption stop{is_wanted, data, false, 0};
         watching watch(stop);
@@ -68,6 +68,7 @@ mtmd_context * rkllmjs_projector_new(const char * path, const llama_model * mode
         params.use_gpu = use_gpu;
         params.print_timings = false;
         params.n_threads = threads;
+        params.image_max_tokens = most_rows;
         params.cb_eval = look_up;
         params.progress_callback = go_on;
         return mtmd_init_from_file(path, model, params);
@@ -123,6 +124,25 @@ int32_t rkllmjs_projector_chunk(const mtmd_context * projector, const mtmd_input
         }
         *count = mtmd_input_chunk_get_n_tokens(chunk);
         return mtmd_decode_use_non_causal(projector, chunk) ? 3 : 2;
+    });
+}
+
+// Where a row of a chunk stands, as four numbers, if its first one stands at 1: for time, line, column and what no model
+// has yet. How many places the chunk takes, THROWN.
+int32_t rkllmjs_projector_place(const mtmd_input_chunks * chunks, size_t index, size_t row, uint32_t * place) {
+    return guarded<int32_t>(THROWN, [&] {
+        const mtmd_input_chunk * chunk = mtmd_input_chunks_get(chunks, index);
+        const mtmd_image_tokens * image = mtmd_input_chunk_get_tokens_image(chunk);
+        const uint32_t next = static_cast<uint32_t>(row) + 1;
+        mtmd_decoder_pos found{next, next, next, next};
+        if (image != nullptr) {
+            found = mtmd_image_tokens_get_decoder_pos(image, 1, row);
+        }
+        place[0] = found.t;
+        place[1] = found.y;
+        place[2] = found.x;
+        place[3] = found.z;
+        return static_cast<int32_t>(mtmd_input_chunk_get_n_pos(chunk));
     });
 }
 

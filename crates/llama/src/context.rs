@@ -61,6 +61,16 @@ pub(crate) enum RowMask {
     Open,
 }
 
+/// Cells of a sequence from one position to another.
+#[derive(Debug, Clone)]
+pub(crate) struct Stretch {
+    pub(crate) positions: Range<u32>,
+    /// Where the last token before them stands, if there is one.
+    pub(crate) before: Option<u32>,
+    /// Where their own last token stands.
+    pub(crate) last: Option<u32>,
+}
+
 /// How a computation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Computed {
@@ -230,7 +240,7 @@ impl Context {
         batch: &mut BatchBuffer,
         vectors: &mut [f32],
     ) -> Result<Computed, Error> {
-        let raw = batch.as_raw_vectors(vectors);
+        let raw = batch.as_raw_vectors(vectors, self.model.numbers_of_a_place());
         // SAFETY: the arrays live through the call and hold as many entries as the batch says.
         let status = unsafe { ffi::rkllmjs_llama_decode(self.raw(), &raw const raw) };
         self.computed(status)
@@ -248,13 +258,23 @@ impl Context {
         unsafe { ffi::rkllmjs_llama_can_share(self.raw()) == 1 }
     }
 
+    /// Where the last token of a sequence stands in the cache; `None` if there is none.
+    pub(crate) fn last_position(&self, slot: i32) -> Option<u32> {
+        // SAFETY: the context is alive.
+        let memory = unsafe { sys::llama_get_memory(self.raw()) };
+        // SAFETY: the memory belongs to the context, and the id is below its number of sequences.
+        u32::try_from(unsafe { sys::llama_memory_seq_pos_max(memory, slot) }).ok()
+    }
+
     /// Lets one sequence use the cells of another for these positions. False if the one does not have them,
     /// or the other not exactly what is before them.
-    pub(crate) fn share(&mut self, source: i32, target: i32, tokens: &Range<u32>) -> bool {
-        let (from, to) = (tokens.start.cast_signed(), tokens.end.cast_signed());
+    pub(crate) fn share(&mut self, source: i32, target: i32, stretch: &Stretch) -> bool {
+        let (from, to) = (stretch.positions.start.cast_signed(), stretch.positions.end.cast_signed());
+        let place = |position: Option<u32>| position.map_or(-1, u32::cast_signed);
+        let (before, last) = (place(stretch.before), place(stretch.last));
         // SAFETY: the context is alive, both ids are below its number of sequences, and its memory can share;
         // exceptions are caught by the shim.
-        unsafe { ffi::rkllmjs_llama_share(self.raw(), source, target, from, to) == 1 }
+        unsafe { ffi::rkllmjs_llama_share(self.raw(), source, target, from, to, before, last) == 1 }
     }
 
     /// Whether [`cut`](Self::cut) works.

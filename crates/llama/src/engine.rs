@@ -13,13 +13,14 @@ use rkllmjs_core::{
 
 use crate::adapter::Adapter;
 use crate::batch::BatchBuffer;
-use crate::context::{Computed, Context, ContextOptions, KvType};
+use crate::context::{Computed, Context, ContextOptions, KvType, Stretch};
 use crate::drafter::{Drafter, Wanted};
 use crate::embedding::Embedder;
 use crate::governor::{Governor, Step};
 use crate::holders::Holders;
 use crate::logprobs::token_logprob;
 use crate::media::RowBatch;
+use crate::places::Places;
 use crate::sampler::SequenceSampler;
 use crate::scorer::Scorer;
 use crate::threads::processor_time;
@@ -97,6 +98,8 @@ pub(crate) struct Open {
     tokens: Vec<Token>,
     /// What tokens of its prompt stand for.
     pub(crate) media: Vec<Arc<Medium>>,
+    /// Where its tokens stand for the model.
+    pub(crate) places: Arc<Places>,
 }
 
 /// llama.cpp behind the [`Engine`] trait.
@@ -279,6 +282,19 @@ impl LlamaEngine {
         self.holders.take(sequence).map(|holder| holder.slot).ok_or_else(|| lost("no free sequence id"))
     }
 
+    /// Where the tokens of a sequence stand for the model.
+    pub(crate) fn places(&self, sequence: SequenceId) -> Arc<Places> {
+        match self.open.get(&sequence) {
+            Some(open) => Arc::clone(&open.places),
+            None => self.holders.find(sequence).map(|holder| holder.places).unwrap_or_default(),
+        }
+    }
+
+    /// Where the token at `index` of an open sequence stands.
+    fn position(&self, sequence: SequenceId, index: u32) -> u32 {
+        self.open.get(&sequence).map_or(index, |open| open.places.position(index))
+    }
+
     /// Frees what a sequence has in the cache.
     pub(crate) fn free(&mut self, sequence: SequenceId) {
         if let Some(drafter) = &mut self.drafter {
@@ -309,9 +325,10 @@ impl LlamaEngine {
         for &run in runs {
             let slot = self.slot(run.sequence)?;
             let last = run.tokens.len().saturating_sub(1 + run.drafts().len());
+            let start = self.position(run.sequence, run.start);
             for (i, &token) in run.tokens.iter().enumerate() {
                 let output = run.sample && i >= last;
-                let position = run.start + u32::try_from(i).unwrap_or(u32::MAX);
+                let position = start + u32::try_from(i).unwrap_or(u32::MAX);
                 let index = self.batch.push(token, position, slot, output);
                 if output && i == last {
                     samples.push((run, index));
@@ -327,8 +344,9 @@ impl LlamaEngine {
     /// Puts every sequence of the batch back to where it was before it.
     fn roll_back(&mut self, runs: &[Run<'_>]) {
         for run in runs {
+            let start = self.position(run.sequence, run.start);
             if let (Some(holder), Some(context)) = (self.holders.find(run.sequence), &mut self.context) {
-                context.remove(holder.slot, run.start);
+                context.remove(holder.slot, start);
             }
         }
     }
@@ -428,6 +446,7 @@ impl LlamaEngine {
             return Ok(());
         }
         let from = run.start + u32::try_from(run.tokens.len() - count).unwrap_or(u32::MAX);
+        let from = self.position(run.sequence, from);
         let slot = self.holders.find(run.sequence).map(|holder| holder.slot);
         let is_removed =
             slot.zip(self.context.as_mut()).is_some_and(|(slot, context)| context.remove(slot, from));
@@ -538,8 +557,9 @@ impl Engine for LlamaEngine {
         let text: Vec<Token> = prompt.iter().copied().filter(|&token| token < vocabulary).collect();
         let sampler = SequenceSampler::new(&self.model, sampling, &text)?;
         let tokens = if self.drafter.is_some() { text } else { Vec::new() };
+        let places = Arc::new(Places::of(prompt, media)?);
         let (candidates, media) = (candidates.to_vec(), media.to_vec());
-        self.open.insert(sequence, Open { sampler, logprobs, candidates, tokens, media });
+        self.open.insert(sequence, Open { sampler, logprobs, candidates, tokens, media, places });
         Ok(())
     }
 
@@ -600,18 +620,25 @@ impl Engine for LlamaEngine {
 
     fn share(&mut self, from: SequenceId, to: SequenceId, tokens: Range<u32>) -> bool {
         let Some(source) = self.holders.find(from).filter(|_| self.limits.shares) else { return false };
-        if source.is_stale(self.adapters_age) {
+        let places = self.places(from);
+        if source.is_stale(self.adapters_age) || places.cuts(tokens.start) || places.cuts(tokens.end) {
             return false;
         }
         let is_new = self.holders.find(to).is_none();
         let Some(target) = self.holders.take(to) else { return false };
+        let stretch = Stretch {
+            positions: places.position(tokens.start)..places.position(tokens.end),
+            before: places.last(tokens.start),
+            last: places.last(tokens.end),
+        };
         let context = self.context.as_mut();
-        let shared = context.is_some_and(|context| context.share(source.slot, target.slot, &tokens));
+        let shared = context.is_some_and(|context| context.share(source.slot, target.slot, &stretch));
         if !shared && is_new {
             self.free(to);
         }
         if let Some(holder) = self.holders.find_mut(to).filter(|_| shared) {
             holder.adapters_of = source.adapters_of;
+            holder.places = places;
         }
         shared
     }

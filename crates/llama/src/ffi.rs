@@ -34,7 +34,10 @@ unsafe extern "C" {
         target: i32,
         from: i32,
         to: i32,
+        before: i32,
+        last: i32,
     ) -> i32;
+    pub(crate) fn rkllmjs_llama_numbers_of_a_place(model: *const sys::llama_model) -> i32;
     pub(crate) fn rkllmjs_llama_free_cells(context: *mut sys::llama_context) -> i32;
     pub(crate) fn rkllmjs_llama_extra_cell_bytes(context: *mut sys::llama_context) -> i32;
     pub(crate) fn rkllmjs_llama_clear(context: *mut sys::llama_context) -> i32;
@@ -97,6 +100,7 @@ unsafe extern "C" {
         model: *const sys::llama_model,
         threads: i32,
         use_gpu: bool,
+        most_rows: i32,
         receive: sys::ggml_log_callback,
         is_wanted: unsafe extern "C" fn(*const c_void) -> bool,
         data: *const c_void,
@@ -116,6 +120,12 @@ unsafe extern "C" {
         index: usize,
         tokens: *mut *const sys::llama_token,
         count: *mut usize,
+    ) -> i32;
+    pub(crate) fn rkllmjs_projector_place(
+        chunks: *const sys::mtmd_input_chunks,
+        index: usize,
+        row: usize,
+        place: *mut u32,
     ) -> i32;
     pub(crate) fn rkllmjs_projector_compute(
         projector: *mut sys::mtmd_context,

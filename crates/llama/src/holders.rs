@@ -1,13 +1,18 @@
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rkllmjs_core::SequenceId;
 
+use crate::places::Places;
+
 /// Who holds cells: a sequence id of llama.cpp, and what its cells were computed under.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Holder {
     pub(crate) slot: i32,
     /// The adapters' age when cells were computed under any.
     pub(crate) adapters_of: Option<u64>,
+    /// Where its tokens stand, of one that is not open.
+    pub(crate) places: Arc<Places>,
 }
 
 impl Holder {
@@ -30,7 +35,7 @@ impl Holders {
     }
 
     pub(crate) fn find(&self, sequence: SequenceId) -> Option<Holder> {
-        self.held.get(&sequence).copied()
+        self.held.get(&sequence).cloned()
     }
 
     pub(crate) fn find_mut(&mut self, sequence: SequenceId) -> Option<&mut Holder> {
@@ -42,8 +47,8 @@ impl Holders {
         if let Some(holder) = self.find(sequence) {
             return Some(holder);
         }
-        let holder = Holder { slot: self.free.pop()?, adapters_of: None };
-        self.held.insert(sequence, holder);
+        let holder = Holder { slot: self.free.pop()?, adapters_of: None, places: Arc::default() };
+        self.held.insert(sequence, holder.clone());
         Some(holder)
     }
 

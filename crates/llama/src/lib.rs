@@ -22,6 +22,7 @@ mod model;
 #[cfg(test)]
 mod operations;
 mod pair;
+mod places;
 mod projector;
 mod quantize;
 mod random;

@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
-use rkllmjs_core::{Error, ErrorCode, Medium, RowAttention, Run, SequenceId, Tokenizer};
+use rkllmjs_core::{Error, ErrorCode, Medium, RowAttention, RowPlaces, Run, SequenceId, Token, Tokenizer};
 
 use crate::LlamaEngine;
 use crate::batch::BatchBuffer;
 use crate::context::{Computed, RowMask};
 use crate::engine::MICRO_BATCH;
+use crate::places::{Places, row_position};
 
 /// A run of rows as llama.cpp takes it; kept between steps.
 #[derive(Debug, Default)]
@@ -17,12 +18,30 @@ pub(crate) struct RowBatch {
 /// What follows a run of rows: the next computation would overwrite it where llama.cpp keeps it.
 pub(crate) type KeptLogits = (SequenceId, Vec<f32>);
 
+/// A row to compute: its index in the sequence, and the token that stands for it.
+type Row = (u32, Token);
+
+/// The rows that a run computes.
+struct Rows {
+    rows: Vec<Row>,
+    medium: Arc<Medium>,
+    places: Arc<Places>,
+    slot: i32,
+    /// Whether what follows the last one is wanted.
+    sample: bool,
+}
+
 impl LlamaEngine {
     /// Refuses media that are not of this model.
     pub(crate) fn check_media(&self, media: &[Arc<Medium>]) -> Result<(), Error> {
         let width = self.model.input_size();
         if let Some(medium) = media.iter().find(|medium| medium.width() != width) {
             let message = format!("a medium has rows of {}, the model reads {width}", medium.width());
+            return Err(Error::new(ErrorCode::Internal, message));
+        }
+        let is_grid = |medium: &Arc<Medium>| matches!(medium.places(), RowPlaces::Grid { .. });
+        if media.iter().any(is_grid) && self.model.numbers_of_a_place() == 1 {
+            let message = "a medium has rows in two dimensions, the model reads them one after the other";
             return Err(Error::new(ErrorCode::Internal, message));
         }
         let most = mutual_rows_max(self.limits.batch);
@@ -41,13 +60,15 @@ impl LlamaEngine {
         kept: &mut Vec<KeptLogits>,
     ) -> Result<Computed, Error> {
         for run in runs {
-            let computed = self.compute_run(run)?;
+            let rows = self.rows_of(run)?;
+            let computed = self.compute_run(&rows)?;
             if computed != Computed::Done {
                 return Ok(computed);
             }
             if run.sample {
                 let vocabulary = self.model.vocabulary_size();
-                let last = i32::try_from(run.tokens.len()).unwrap_or(i32::MAX) - 1;
+                let last = self.rows.places.len().saturating_sub(1);
+                let last = i32::try_from(last).unwrap_or(i32::MAX);
                 let logits = self.context()?.logits(last, vocabulary)?.to_vec();
                 kept.push((run.sequence, logits));
             }
@@ -55,39 +76,81 @@ impl LlamaEngine {
         Ok(Computed::Done)
     }
 
-    fn compute_run(&mut self, run: &Run<'_>) -> Result<Computed, Error> {
+    /// The rows of a run, and those before them that are to be computed again.
+    fn rows_of(&mut self, run: &Run<'_>) -> Result<Rows, Error> {
         let slot = self.slot(run.sequence)?;
-        let mut rows = std::mem::take(&mut self.rows);
-        let mask = self.fill(&mut rows, run, slot);
-        let computed = mask.and_then(|mask| {
-            let (threads, threads_batch) = (self.options.threads, self.options.threads_batch);
-            let context = self.context()?;
-            context.set_threads(threads, threads_batch);
-            context.decode_rows(&mut rows.places, &mut rows.values, mask)
-        });
-        self.rows = rows;
+        let unknown = || Error::new(ErrorCode::Internal, "a run of rows of an unknown medium");
+        let open = self.open.get(&run.sequence).ok_or_else(unknown)?;
+        let (&first, &last) = run.tokens.first().zip(run.tokens.last()).ok_or_else(unknown)?;
+        let medium = open.media.iter().find(|medium| medium.has(first) && medium.has(last));
+        let medium = Arc::clone(medium.ok_or_else(unknown)?);
+        let places = Arc::clone(&open.places);
+        let lost = self.lost_rows(run.start, first, &medium, &places, slot)?;
+        let start = run.start.checked_sub(lost).ok_or_else(unknown)?;
+        let rows = (start..).zip(first - lost..=last).collect();
+        Ok(Rows { rows, medium, places, slot, sample: run.sample })
+    }
+
+    /// How many rows of a medium before row `first` left the cache: what stands at one place leaves it together,
+    /// even where only the last of it had to.
+    fn lost_rows(
+        &mut self,
+        index: u32,
+        first: Token,
+        medium: &Medium,
+        places: &Places,
+        slot: i32,
+    ) -> Result<u32, Error> {
+        let before = first.saturating_sub(medium.tokens().start);
+        if before == 0 || medium.places() == RowPlaces::Line {
+            return Ok(0);
+        }
+        let is_there = self.context()?.last_position(slot) == Some(places.position(index));
+        Ok(if is_there { 0 } else { before })
+    }
+
+    /// Computes rows, as many at once as a batch has room for; all if they see each other.
+    fn compute_run(&mut self, rows: &Rows) -> Result<Computed, Error> {
+        let most = match rows.medium.attention() {
+            RowAttention::Causal => self.limits.batch as usize,
+            RowAttention::Mutual => rows.rows.len(),
+        };
+        let mut batch = std::mem::take(&mut self.rows);
+        let mut computed = Ok(Computed::Done);
+        for piece in rows.rows.chunks(most.max(1)) {
+            computed = fill(&mut batch, rows, piece).and_then(|mask| self.compute_batch(&mut batch, mask));
+            if !matches!(computed, Ok(Computed::Done)) {
+                break;
+            }
+        }
+        self.rows = batch;
         computed
     }
 
-    /// Lays out the rows of a run; what they see of each other.
-    fn fill(&self, rows: &mut RowBatch, run: &Run<'_>, slot: i32) -> Result<RowMask, Error> {
-        rows.places.clear();
-        rows.values.clear();
-        let media = self.open.get(&run.sequence).map_or([].as_slice(), |open| open.media.as_slice());
-        let medium = run.tokens.first().and_then(|&token| media.iter().find(|medium| medium.has(token)));
-        let unknown = || Error::new(ErrorCode::Internal, "a run of rows of an unknown medium");
-        let medium = medium.ok_or_else(unknown)?;
-        for (i, &token) in (0..).zip(run.tokens) {
-            rows.values.extend_from_slice(medium.row(token).ok_or_else(unknown)?);
-            let is_last = i + 1 == run.tokens.len();
-            let position = run.start + u32::try_from(i).unwrap_or(u32::MAX);
-            rows.places.push(0, position, slot, run.sample && is_last);
-        }
-        Ok(match medium.attention() {
-            RowAttention::Causal => RowMask::Causal,
-            RowAttention::Mutual => RowMask::Open,
-        })
+    fn compute_batch(&mut self, batch: &mut RowBatch, mask: RowMask) -> Result<Computed, Error> {
+        let (threads, threads_batch) = (self.options.threads, self.options.threads_batch);
+        let context = self.context()?;
+        context.set_threads(threads, threads_batch);
+        context.decode_rows(&mut batch.places, &mut batch.values, mask)
     }
+}
+
+/// Lays out some rows of a run; what they see of each other.
+fn fill(batch: &mut RowBatch, rows: &Rows, piece: &[Row]) -> Result<RowMask, Error> {
+    batch.places.clear();
+    batch.values.clear();
+    let medium = &rows.medium;
+    for &(index, token) in piece {
+        let unknown = || Error::new(ErrorCode::Internal, "a row of an unknown medium");
+        batch.values.extend_from_slice(medium.row(token).ok_or_else(unknown)?);
+        let is_last = rows.rows.last() == Some(&(index, token));
+        let place = row_position(&rows.places, index, medium, token);
+        batch.places.push_at(0, place, rows.slot, rows.sample && is_last);
+    }
+    Ok(match medium.attention() {
+        RowAttention::Causal => RowMask::Causal,
+        RowAttention::Mutual => RowMask::Open,
+    })
 }
 
 /// Most rows that see each other where a step has at most `batch` tokens: llama.cpp ends the process where they do

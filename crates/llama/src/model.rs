@@ -173,11 +173,11 @@ impl Model {
         usize::try_from(size).unwrap_or(0)
     }
 
-    /// Whether a token has several positions, for places in an image.
-    pub(crate) fn has_positions_in_images(&self) -> bool {
+    /// How many numbers say where a token stands: one, or more where images have two dimensions.
+    pub(crate) fn numbers_of_a_place(&self) -> usize {
         // SAFETY: the model is alive.
-        let kind = unsafe { sys::llama_model_rope_type(self.raw()) };
-        !matches!(kind, sys::LLAMA_ROPE_TYPE_NONE | sys::LLAMA_ROPE_TYPE_NORM | sys::LLAMA_ROPE_TYPE_NEOX)
+        let numbers = unsafe { ffi::rkllmjs_llama_numbers_of_a_place(self.raw()) };
+        usize::try_from(numbers).unwrap_or(1)
     }
 
     /// Numbers that the head of a reranking model gives.

@@ -4,8 +4,9 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use llama_cpp_sys_2 as sys;
-use rkllmjs_core::{Error, ErrorCode, RowAttention, Token, Tokenizer};
+use rkllmjs_core::{Error, ErrorCode, RowAttention, RowPlaces, Token, Tokenizer};
 
+use crate::places::Position;
 use crate::{LogSink, Model, ffi, log};
 
 /// How a projector is set up. Every number must have been checked against the machine.
@@ -15,6 +16,8 @@ pub struct ProjectorOptions {
     pub threads: u32,
     /// Whether to compute on a GPU where there is one.
     pub gpu: bool,
+    /// Most rows of an image for projectors that scale images down to a number of rows; the others have their own.
+    pub rows: u32,
     /// Takes the log.
     pub log: Option<LogSink>,
 }
@@ -47,7 +50,7 @@ pub enum ImagePart {
     /// Tokens of the text model: what stands round images, or between their tiles.
     Tokens(Vec<Token>),
     /// Rows, one after the other.
-    Rows(Vec<f32>, RowAttention),
+    Rows(Vec<f32>, RowAttention, RowPlaces),
 }
 
 /// What turns images into rows for one text model.
@@ -69,19 +72,13 @@ impl Projector {
     ///
     /// # Errors
     ///
-    /// `unsupported` for models whose tokens have several positions; `model-invalid` with llama.cpp's own words;
-    /// `unavailable` if it was stopped.
+    /// `model-invalid` with llama.cpp's own words; `unavailable` if it was stopped.
     pub fn load(
         model: &Arc<Model>,
         path: &Path,
         options: &ProjectorOptions,
         stop: &dyn Fn() -> bool,
     ) -> Result<Self, Error> {
-        if model.has_positions_in_images() {
-            let message = "cannot be used with this model, whose tokens have positions in two dimensions; models of \
-                           that kind (Qwen-VL) run without images";
-            return Err(Error::unsupported("mmproj", message));
-        }
         let text = path.to_str().and_then(|path| CString::new(path).ok());
         let text = text.ok_or_else(|| Error::option("mmproj", "is a path that is not valid UTF-8"))?;
         let log = Log(options.log.clone());
@@ -94,6 +91,7 @@ impl Projector {
                 model.raw(),
                 options.threads.cast_signed(),
                 options.gpu,
+                options.rows.cast_signed(),
                 Some(log::receive),
                 is_stopped,
                 (&raw const stop).cast(),
@@ -161,7 +159,8 @@ impl Projector {
             parts.push(match chunk {
                 Chunk::Tokens(tokens) => ImagePart::Tokens(tokens),
                 Chunk::Rows(count, attention) => {
-                    ImagePart::Rows(self.rows(chunks, index, count, stop)?, attention)
+                    let places = places(chunks, index, count)?;
+                    ImagePart::Rows(self.rows(chunks, index, count, stop)?, attention, places)
                 }
             });
         }
@@ -264,6 +263,39 @@ impl Chunk {
     }
 }
 
+/// Where the rows of a piece stand.
+fn places(chunks: &Chunks, index: usize, count: usize) -> Result<RowPlaces, Error> {
+    let mut found = Vec::with_capacity(count);
+    let mut span = 0;
+    for row in 0..count {
+        let mut place = Position::default();
+        // SAFETY: the chunk is one of `count` rows, and `place` has room for what is written; exceptions are caught
+        // by the shim.
+        span = unsafe { ffi::rkllmjs_projector_place(chunks.0.as_ptr(), index, row, place.as_mut_ptr()) };
+        found.push(place);
+    }
+    of_rows(&found, u32::try_from(span).unwrap_or(0)).ok_or_else(|| {
+        let message = "the rows of an image stand where this version does not put any";
+        Error::new(ErrorCode::Unsupported, message)
+    })
+}
+
+/// What these places are, the first of which is 1, where what follows stands `span` behind that.
+fn of_rows(found: &[Position], span: u32) -> Option<RowPlaces> {
+    let count = u32::try_from(found.len()).ok().filter(|&count| count > 0)?;
+    let are = |expected: &dyn Fn(u32) -> Position| (0..).zip(found).all(|(row, place)| *place == expected(row));
+    if span == count && are(&|row| [1 + row; 4]) {
+        return Some(RowPlaces::Line);
+    }
+    let is_second_line = |place: &Position| matches!(place, [_, line, ..] if *line != 1);
+    let columns = found.iter().position(is_second_line).and_then(|row| u32::try_from(row).ok()).unwrap_or(count);
+    let is_grid = columns > 0
+        && count.is_multiple_of(columns)
+        && span == columns.max(count / columns)
+        && are(&|row| [1, 1 + row / columns, 1 + row % columns, 0]);
+    is_grid.then_some(RowPlaces::Grid { columns })
+}
+
 /// What an image was cut into.
 struct Chunks(NonNull<sys::mtmd_input_chunks>);
 
@@ -317,4 +349,39 @@ fn failed(what: &str) -> Error {
 
 fn stopped() -> Error {
     Error::new(ErrorCode::Unavailable, "the work on an image was stopped")
+}
+
+#[cfg(test)]
+mod tests {
+    use rkllmjs_core::RowPlaces;
+
+    use super::of_rows;
+    use crate::places::Position;
+
+    fn grid(columns: u32, lines: u32) -> Vec<Position> {
+        (0..columns * lines).map(|row| [1, 1 + row / columns, 1 + row % columns, 0]).collect()
+    }
+
+    #[test]
+    fn rows_stand_in_a_line_or_in_a_grid() {
+        for (columns, lines) in [(1, 1), (3, 2), (2, 3), (5, 1), (1, 5)] {
+            let places = of_rows(&grid(columns, lines), columns.max(lines));
+            assert_eq!(places, Some(RowPlaces::Grid { columns }), "{columns} × {lines}");
+        }
+        for count in [1, 2, 9] {
+            let line: Vec<Position> = (0..count).map(|row| [1 + row; 4]).collect();
+            assert_eq!(of_rows(&line, count), Some(RowPlaces::Line));
+        }
+    }
+
+    #[test]
+    fn rows_that_stand_otherwise_are_refused() {
+        let mut turned = grid(3, 2);
+        turned.reverse();
+        let mut behind = grid(2, 2);
+        behind[3][0] = 2;
+        for (found, span) in [(grid(3, 2), 6), (grid(3, 2), 2), (turned, 3), (behind, 2), (vec![], 0), (vec![[2; 4]], 1)] {
+            assert_eq!(of_rows(&found, span), None, "{found:?} {span}");
+        }
+    }
 }

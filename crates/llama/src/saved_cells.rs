@@ -90,6 +90,16 @@ impl<'a> Reader<'a> {
 impl<'a> SavedCells<'a> {
     /// Reads what llama.cpp has written, or what somebody claims it has.
     pub(crate) fn parse(bytes: &'a [u8], layout: Layout) -> Result<Self, Refusal> {
+        Self::parse_wanted(bytes, layout, None)
+    }
+
+    /// The same for somebody who wants the first `count` positions alone: behind them several cells may have the
+    /// same one, as the rows of images do.
+    pub(crate) fn parse_beginning(bytes: &'a [u8], layout: Layout, count: u32) -> Result<Self, Refusal> {
+        Self::parse_wanted(bytes, layout, Some(count))
+    }
+
+    fn parse_wanted(bytes: &'a [u8], layout: Layout, wanted: Option<u32>) -> Result<Self, Refusal> {
         let mut reader = Reader { bytes, at: 0 };
         reader.expect("their mark", MAGIC)?;
         reader.number()?;
@@ -97,7 +107,7 @@ impl<'a> SavedCells<'a> {
         let count = reader.number()? as usize;
         let cell_bytes = CELL_BYTES + layout.extra + OWNER_BYTES;
         let cells = reader.take(count.checked_mul(cell_bytes).ok_or("there are too many cells")?)?;
-        let positions = positions(bytes.get(cells.clone()).unwrap_or_default(), cell_bytes, layout)?;
+        let positions = positions(bytes.get(cells.clone()).unwrap_or_default(), cell_bytes, layout, wanted)?;
         let common = reader.at;
         if count == 0 {
             return Err("there is no cell".to_owned());
@@ -129,7 +139,12 @@ impl<'a> SavedCells<'a> {
         Ok(Self { bytes, positions, cells, cell_bytes, common, sections })
     }
 
-    /// How many positions there are.
+    /// Whether each of the first `count` positions is there.
+    pub(crate) fn begins_with(&self, count: usize) -> bool {
+        self.positions.iter().filter(|position| (**position as usize) < count).count() == count
+    }
+
+    /// How many cells there are.
     pub(crate) fn len(&self) -> usize {
         self.positions.len()
     }
@@ -180,8 +195,13 @@ impl<'a> SavedCells<'a> {
     }
 }
 
-/// The positions of the cells: each up to their number once, each cell with one owner.
-fn positions(cells: &[u8], cell_bytes: usize, layout: Layout) -> Result<Vec<u32>, Refusal> {
+/// The positions of the cells: each up to their number once, at least those below `wanted`, each cell with one owner.
+fn positions(
+    cells: &[u8],
+    cell_bytes: usize,
+    layout: Layout,
+    wanted: Option<u32>,
+) -> Result<Vec<u32>, Refusal> {
     let count = cells.len() / cell_bytes;
     let mut seen = vec![false; count];
     let mut positions = Vec::with_capacity(count);
@@ -189,6 +209,7 @@ fn positions(cells: &[u8], cell_bytes: usize, layout: Layout) -> Result<Vec<u32>
         let mut reader = Reader { bytes: cell, at: 0 };
         let position = reader.number()?;
         match seen.get_mut(position as usize) {
+            _ if wanted.is_some_and(|wanted| position >= wanted) => {}
             Some(seen) if !*seen => *seen = true,
             _ => return Err(format!("position {position} does not belong among {count} cells")),
         }
@@ -300,6 +321,16 @@ mod tests {
             assert_eq!(*cells.first(1), written(&[0], transposed, &[]));
             assert_eq!(*cells.first(5), bytes);
         }
+    }
+
+    #[test]
+    fn behind_what_is_wanted_positions_may_be_there_several_times() {
+        let bytes = written(&[1, 3, 0, 3, 2, 3], false, &[]);
+        assert!(SavedCells::parse(&bytes, PLAIN).is_err());
+        assert!(SavedCells::parse_beginning(&bytes, PLAIN, 4).is_err());
+        let cells = SavedCells::parse_beginning(&bytes, PLAIN, 3).unwrap();
+        assert!(cells.begins_with(3) && !cells.begins_with(4));
+        assert_eq!(*cells.first(3), written(&[1, 0, 2], false, &[]));
     }
 
     #[test]

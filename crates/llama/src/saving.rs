@@ -14,17 +14,18 @@ impl LlamaEngine {
     /// See [`Engine::save`](rkllmjs_core::Engine::save).
     pub(crate) fn save_cells(&mut self, sequence: SequenceId, tokens: u32) -> Result<Option<Vec<u8>>, Error> {
         let layout = self.layout()?;
+        if !self.places(sequence).is_plain(tokens) {
+            return Err(not_saved("rows of an image stand at one place"));
+        }
         let Some(holder) = self.holders.find(sequence) else { return Ok(None) };
         let Some(context) = self.context.as_mut().filter(|_| !holder.is_stale(self.adapters_age)) else {
             return Ok(None);
         };
         let bytes = context.try_save(holder.slot)?;
-        let cells = SavedCells::parse(&bytes, layout).map_err(|why| {
-            Error::new(ErrorCode::Unsupported, format!("the cells of this model cannot be saved: {why}"))
-        })?;
+        let cells = SavedCells::parse_beginning(&bytes, layout, tokens).map_err(|why| not_saved(&why))?;
         let count = tokens as usize;
         match cells.len() {
-            there if there < count => Ok(None),
+            _ if !cells.begins_with(count) => Ok(None),
             there if there == count => Ok(Some(bytes)),
             _ => Ok(Some(cells.first(count).into_owned())),
         }
@@ -75,4 +76,8 @@ impl LlamaEngine {
 
 fn refused(why: &str) -> Error {
     Error::new(ErrorCode::ModelInvalid, format!("these are no cells of this model: {why}"))
+}
+
+fn not_saved(why: &str) -> Error {
+    Error::new(ErrorCode::Unsupported, format!("the cells of this model cannot be saved: {why}"))
 }

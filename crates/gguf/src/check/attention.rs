@@ -66,6 +66,7 @@ fn check_head_size(keys: Keys<'_>, heads: u64) -> Result<(), Error> {
         let message = format!("and the value length are {size} and {value} but must be equal");
         return Err(keys.fault("attention.key_length", message));
     }
+    check_sections(keys, size)?;
     if families::is_plain_decoder(keys.architecture) { check_rotation(keys, size) } else { Ok(()) }
 }
 
@@ -83,6 +84,26 @@ fn check_rotation(keys: Keys<'_>, size: u64) -> Result<(), Error> {
         return Err(keys.fault(suffix, format_args!("is {rotated} but must be even and at most {size}")));
     }
     Ok(())
+}
+
+/// How many numbers of a head turn with time, with lines and with columns of images.
+fn check_sections(keys: Keys<'_>, size: u64) -> Result<(), Error> {
+    let suffix = "rope.dimension_sections";
+    if !families::is_placed_in_images(keys.architecture) {
+        return Ok(());
+    }
+    let Some(array) = keys.metadata.array(&keys.name(suffix)) else {
+        return Err(keys.fault(suffix, "must be an array of four numbers"));
+    };
+    let sections: Option<Vec<u64>> = (0..array.len()).map(|index| array.u64(index)).collect();
+    let sound = sections.filter(|sections| {
+        let total = sections.iter().fold(0_u64, |total, section| total.saturating_add(*section));
+        sections.len() == 4 && total <= size && sections.iter().take(3).any(|&section| section > 0)
+    });
+    match sound {
+        Some(_) => Ok(()),
+        None => Err(keys.fault(suffix, format_args!("must be four numbers, together 1 to the {size} of a head"))),
+    }
 }
 
 #[cfg(test)]

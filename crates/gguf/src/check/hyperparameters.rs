@@ -25,6 +25,7 @@ pub(super) fn check(keys: Keys<'_>) -> Result<(), Error> {
     keys.required("embedding_length", 1..=MAX_WIDTH)?;
     keys.optional("embedding_length_out", 0..=MAX_WIDTH)?;
     keys.optional("nextn_predict_layers", 0..=layers)?;
+    keys.optional("n_deepstack_layers", 0..=layers)?;
     // A remainder by zero ends the process.
     keys.optional("full_attention_interval", 1..=MAX_LAYERS)?;
     keys.optional("pooling_type", 0..=4)?;

@@ -57,6 +57,7 @@ const OF_ARCHITECTURE: &[(&str, Want)] = &[
     ("embedding_length_out", Want::U32),
     ("block_count", Want::U32),
     ("nextn_predict_layers", Want::U32),
+    ("n_deepstack_layers", Want::U32),
     ("feed_forward_length", Want::U32PerLayer),
     ("pooling_type", Want::U32),
     ("classifier.pooling_type", Want::U32),
