@@ -1,4 +1,4 @@
-//! Chat models (`llama`) and the reranker (`qwen3`).
+//! Chat models (`llama`, and `qwen2vl` and `qwen3vl` for images) and the reranker (`qwen3`).
 
 use std::io;
 
@@ -21,14 +21,20 @@ const RERANK_TEMPLATE: &str =
 pub(crate) fn model(kind: Kind, options: &Options) -> io::Result<Draft> {
     let shape = Shape::of(kind, options)?;
     let reranks = kind == Kind::Rerank;
-    let mut builder = Builder::new(if reranks { "qwen3" } else { "llama" }, options);
+    let architecture = match kind {
+        Kind::Rerank => "qwen3",
+        Kind::MicroPlaced => "qwen2vl",
+        Kind::MicroDeep => "qwen3vl",
+        _ => "llama",
+    };
+    let mut builder = Builder::new(architecture, options);
     let vocabulary = Vocabulary::pieces(shape.vocabulary);
     let special = vocabulary.special as u64;
     metadata(&mut builder, kind, &shape, vocabulary);
 
     builder.matrix("token_embd.weight", [shape.vocabulary, shape.width], 0.5);
     for layer in 0..shape.layers {
-        self::layer(&mut builder, &shape, &format!("blk.{layer}."), reranks);
+        self::layer(&mut builder, &shape, &format!("blk.{layer}."), reranks || kind == Kind::MicroDeep);
     }
     builder.vector("output_norm.weight", shape.width, 1.0);
     // Special tokens and bytes are practically never sampled: their logits are zero, the others spread.
@@ -50,6 +56,12 @@ fn metadata(builder: &mut Builder, kind: Kind, shape: &Shape, vocabulary: Vocabu
         builder.set_own("attention.value_length", shape.head_width());
     } else {
         builder.set_own("rope.dimension_count", shape.head_width());
+    }
+    if matches!(kind, Kind::MicroPlaced | Kind::MicroDeep) {
+        builder.set_own("rope.dimension_sections", Value::I32s(vec![2, 3, 3, 0]));
+    }
+    if kind == Kind::MicroDeep {
+        builder.set_own("n_deepstack_layers", 1_u32);
     }
     tokenizer::chat(&mut builder.draft, vocabulary);
     if kind == Kind::Rerank {

@@ -14,7 +14,9 @@ mod decoder_only;
 mod draft;
 mod encode;
 mod half;
+mod listener;
 mod lora;
+mod merger;
 mod options;
 mod projector;
 mod random;
@@ -47,11 +49,19 @@ pub fn draft(kind: Kind, options: &Options) -> io::Result<Draft> {
         Kind::Lora => lora::adapter(options)?,
         Kind::Projector => projector::mlp(options)?,
         Kind::ProjectorGemma3 => projector::gemma3(options)?,
+        Kind::ProjectorQwen2Vl | Kind::ProjectorQwen25Vl | Kind::ProjectorQwen3Vl => {
+            merger::projector(kind, options)?
+        }
+        Kind::ProjectorUltravox | Kind::ProjectorQwen2Audio => listener::projector(kind, options)?,
         Kind::Embed => bert::encoder(options)?,
         Kind::CrossEncoder => bert::cross_encoder(options)?,
-        Kind::Micro | Kind::Tiny | Kind::M360 | Kind::B1 | Kind::Rerank => {
-            decoder_only::model(kind, options)?
-        }
+        Kind::Micro
+        | Kind::MicroPlaced
+        | Kind::MicroDeep
+        | Kind::Tiny
+        | Kind::M360
+        | Kind::B1
+        | Kind::Rerank => decoder_only::model(kind, options)?,
     };
     if let Some(name) = &options.nan {
         match draft.tensor_mut(name) {

@@ -30,11 +30,25 @@ pub enum Kind {
     Projector,
     /// The same tower, of whose patches 4 rows are made that see each other.
     ProjectorGemma3,
+    /// A `qwen2vl` model like [`Micro`](Self::Micro), whose tokens have places in two dimensions.
+    MicroPlaced,
+    /// The same of `qwen3vl`, which takes two vectors from each row of an image.
+    MicroDeep,
+    /// A tower for images of any shape, as `qwen2vl` has.
+    ProjectorQwen2Vl,
+    /// The same as `qwen2.5vl` has, with windows.
+    ProjectorQwen25Vl,
+    /// The same as `qwen3vl` has, of whose two layers the first adds to the rows.
+    ProjectorQwen3Vl,
+    /// A tower for sound, which makes 750 rows of half a minute.
+    ProjectorUltravox,
+    /// The same with another head.
+    ProjectorQwen2Audio,
 }
 
 impl Kind {
     /// Every kind, in the order the usage text shows them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 17] = [
         Self::Micro,
         Self::Tiny,
         Self::M360,
@@ -45,7 +59,20 @@ impl Kind {
         Self::Lora,
         Self::Projector,
         Self::ProjectorGemma3,
+        Self::MicroPlaced,
+        Self::MicroDeep,
+        Self::ProjectorQwen2Vl,
+        Self::ProjectorQwen25Vl,
+        Self::ProjectorQwen3Vl,
+        Self::ProjectorUltravox,
+        Self::ProjectorQwen2Audio,
     ];
+
+    /// Whether it is a projector: what makes rows for a text model.
+    #[must_use]
+    pub fn is_projector(self) -> bool {
+        self.name().starts_with("projector")
+    }
 
     /// The name used on the command line and in `general.name`.
     #[must_use]
@@ -61,6 +88,13 @@ impl Kind {
             Self::Lora => "lora",
             Self::Projector => "projector",
             Self::ProjectorGemma3 => "projector-gemma3",
+            Self::MicroPlaced => "micro-placed",
+            Self::MicroDeep => "micro-deep",
+            Self::ProjectorQwen2Vl => "projector-qwen2vl",
+            Self::ProjectorQwen25Vl => "projector-qwen25vl",
+            Self::ProjectorQwen3Vl => "projector-qwen3vl",
+            Self::ProjectorUltravox => "projector-ultravox",
+            Self::ProjectorQwen2Audio => "projector-qwen2audio",
         }
     }
 }
@@ -95,14 +129,21 @@ impl Shape {
     /// The dimensions of this kind with the caller's overrides applied.
     pub(crate) fn of(kind: Kind, options: &Options) -> io::Result<Self> {
         let [layers, width, feed_forward, heads, kv_heads, vocabulary, context] = match kind {
-            Kind::Micro => [2, 64, 192, 4, 2, 1024, 2048],
+            Kind::Micro | Kind::MicroPlaced | Kind::MicroDeep => [2, 64, 192, 4, 2, 1024, 2048],
             Kind::Tiny => [8, 512, 1536, 8, 4, 4096, 8192],
             Kind::M360 => [32, 960, 2560, 15, 5, 32000, 8192],
             Kind::B1 => [22, 2048, 5632, 32, 4, 32000, 4096],
             Kind::Rerank => [4, 256, 768, 4, 2, 4096, 4096],
             Kind::Embed => [4, 256, 768, 4, 4, 4096, 512],
             Kind::CrossEncoder => [2, 64, 192, 4, 4, 1024, 512],
-            Kind::Lora | Kind::Projector | Kind::ProjectorGemma3 => {
+            Kind::Lora
+            | Kind::Projector
+            | Kind::ProjectorGemma3
+            | Kind::ProjectorQwen2Vl
+            | Kind::ProjectorQwen25Vl
+            | Kind::ProjectorQwen3Vl
+            | Kind::ProjectorUltravox
+            | Kind::ProjectorQwen2Audio => {
                 return Err(invalid_input(format!("{kind} is no model with a shape of its own")));
             }
         };

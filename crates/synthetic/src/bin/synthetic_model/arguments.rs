@@ -10,7 +10,8 @@ pub(crate) const USAGE: &str = "\
 usage: synthetic-model <kind> <out.gguf> [options]
        synthetic-model corpus <folder> --base <good.gguf>
 
-kinds: micro tiny 360m 1b rerank embed cross-encoder lora projector projector-gemma3
+kinds: micro tiny 360m 1b rerank embed cross-encoder lora micro-placed micro-deep projector projector-gemma3
+       projector-qwen2vl projector-qwen25vl projector-qwen3vl projector-ultravox projector-qwen2audio
 
   --type f32|f16|q4_0|q8_0   how matrices are stored (f16)
   --context N                context length
@@ -67,7 +68,7 @@ fn options(kind: Kind, flags: &mut Flags) -> Result<Options, String> {
     let mut options = Options { layers: flags.parsed("--layers")?, ..Options::default() };
     if kind == Kind::Lora {
         options.lora_base = flags.parsed("--base")?.unwrap_or(options.lora_base);
-    } else if matches!(kind, Kind::Projector | Kind::ProjectorGemma3) {
+    } else if kind.is_projector() {
         options.width = flags.parsed("--width")?.unwrap_or(options.width);
         options.weight_type = flags.parsed("--type")?.unwrap_or(options.weight_type);
     } else {
