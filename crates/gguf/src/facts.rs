@@ -27,6 +27,8 @@ pub struct Facts<'a> {
     pub positions: Option<u64>,
     /// The length of one embedding vector.
     pub embedding_length: Option<u64>,
+    /// The length of the rows that a projector for the model makes.
+    pub input_length: Option<u64>,
     /// The length of the vectors that an embedding model gives back, where it differs.
     pub embedding_length_out: Option<u64>,
     /// The width of the feed-forward part; the widest where layers differ.
@@ -106,6 +108,7 @@ pub fn facts(file: &File) -> Facts<'_> {
         context_length_trained: keys.u64("context_length"),
         positions: file.tensor("position_embd.weight").map(|table| table.dim(1)),
         embedding_length,
+        input_length: input_length(keys),
         embedding_length_out: keys.u64("embedding_length_out"),
         feed_forward_length: widest(keys.per_layer("feed_forward_length", layers)),
         block_count,
@@ -130,6 +133,12 @@ pub fn facts(file: &File) -> Facts<'_> {
 
 /// As many as llama.cpp takes; an unchecked file may claim four billion.
 const LAYERS_SHOWN: u64 = 512;
+
+/// Some models take more from an image than from a token: a vector for each of their first layers.
+fn input_length(keys: Keys<'_>) -> Option<u64> {
+    let deep = if keys.architecture.starts_with("qwen3vl") { keys.u64("n_deepstack_layers") } else { None };
+    keys.u64("embedding_length")?.checked_mul(1 + deep.unwrap_or(0))
+}
 
 fn widest(widths: Option<Vec<u64>>) -> Option<u64> {
     widths.and_then(|widths| widths.into_iter().max())

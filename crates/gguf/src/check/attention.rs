@@ -102,7 +102,9 @@ fn check_sections(keys: Keys<'_>, size: u64) -> Result<(), Error> {
     });
     match sound {
         Some(_) => Ok(()),
-        None => Err(keys.fault(suffix, format_args!("must be four numbers, together 1 to the {size} of a head"))),
+        None => {
+            Err(keys.fault(suffix, format_args!("must be four numbers, together 1 to the {size} of a head")))
+        }
     }
 }
 

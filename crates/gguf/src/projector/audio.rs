@@ -91,7 +91,8 @@ pub(super) fn check(file: &File, shape: &Shape) -> Result<u64, Error> {
     }
     let positions = tensors.rows("a.position_embd.weight", Form::Plain, width)?;
     if positions < shape.moments() {
-        let message = format!("tensor \"a.position_embd.weight\" has {positions} rows, {} are read", shape.moments());
+        let message =
+            format!("tensor \"a.position_embd.weight\" has {positions} rows, {} are read", shape.moments());
         return Err(Error::corrupt(message));
     }
     for layer in 0..shape.layers {
@@ -112,7 +113,9 @@ fn check_head(tensors: &mut Tensors<'_>, shape: &Shape) -> Result<u64, Error> {
             tensors.required("mm.a.norm_pre.weight", Form::Plain, &[stacked])?;
             let both = tensors.rows("mm.a.mlp.1.weight", Form::Weights, stacked)?;
             if !both.is_multiple_of(2) {
-                return Err(Error::corrupt(format!("tensor \"mm.a.mlp.1.weight\" has {both} rows, no two halves")));
+                return Err(Error::corrupt(format!(
+                    "tensor \"mm.a.mlp.1.weight\" has {both} rows, no two halves"
+                )));
             }
             tensors.required("mm.a.norm_mid.weight", Form::Plain, &[both / 2])?;
             tensors.rows("mm.a.mlp.2.weight", Form::Weights, both / 2)

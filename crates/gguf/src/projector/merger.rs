@@ -39,7 +39,9 @@ fn check_positions(tensors: &mut Tensors<'_>, width: u64) -> Result<(), Error> {
     if positions == positions.isqrt().pow(2) && (1..=PATCHES_MAX).contains(&positions) {
         return Ok(());
     }
-    let message = format!("tensor \"v.position_embd.weight\" has {positions} rows, which are no square of at most {PATCHES_MAX}");
+    let message = format!(
+        "tensor \"v.position_embd.weight\" has {positions} rows, which are no square of at most {PATCHES_MAX}"
+    );
     Err(Error::corrupt(message))
 }
 
@@ -62,7 +64,8 @@ fn check_layer(tensors: &mut Tensors<'_>, layer: u64, shape: &Shape) -> Result<(
         tensors.optional(&name(&format!("{part}.bias")), Form::Plain, &[width])?;
     }
     // Old files call the first of the two the second, which llama.cpp tells by its shape.
-    let is_swapped = shape.kind != ProjectorKind::Qwen3Vl && tensors.first_dim(&name("ffn_down.weight")) == Some(width);
+    let is_swapped =
+        shape.kind != ProjectorKind::Qwen3Vl && tensors.first_dim(&name("ffn_down.weight")) == Some(width);
     let (up, down) = if is_swapped { ("ffn_down", "ffn_up") } else { ("ffn_up", "ffn_down") };
     for part in [up, "ffn_gate"] {
         let is_there = tensors.optional(&name(&format!("{part}.weight")), Form::Weights, &[width, inner])?;
