@@ -131,7 +131,10 @@ mod tests {
         let sound = medium(0, 3, RowPlaces::Line);
         let places = Places::of(&prompt(&[(2, Some(&sound)), (2, None)]), &[sound]).unwrap();
         assert_eq!(positions(&places, 9), (0..9).collect::<Vec<u32>>());
-        assert_eq!((places.last(0), places.last(4), places.cuts(3), places.is_plain(9)), (None, Some(3), false, true));
+        assert_eq!(
+            (places.last(0), places.last(4), places.cuts(3), places.is_plain(9)),
+            (None, Some(3), false, true)
+        );
     }
 
     #[test]
@@ -142,7 +145,10 @@ mod tests {
         let tokens = prompt(&[(2, Some(&wide)), (1, Some(&high)), (0, Some(&high)), (2, None)]);
         let places = Places::of(&tokens, &[Arc::clone(&wide), high]).unwrap();
         assert_eq!(positions(&places, 18), [0, 1, 2, 2, 2, 2, 2, 2, 5, 6, 6, 6, 9, 9, 9, 12, 13, 14]);
-        assert_eq!((places.last(2), places.last(3), places.last(8), places.last(9)), (Some(1), Some(2), Some(2), Some(5)));
+        assert_eq!(
+            (places.last(2), places.last(3), places.last(8), places.last(9)),
+            (Some(1), Some(2), Some(2), Some(5))
+        );
         let cut: Vec<u32> = (0..18).filter(|&count| places.cuts(count)).collect();
         assert_eq!(cut, [3, 4, 5, 6, 7, 10, 11, 13, 14]);
         assert_eq!((places.is_plain(2), places.is_plain(3)), (true, false));
@@ -156,7 +162,11 @@ mod tests {
     #[test]
     fn a_part_of_an_image_is_refused() {
         let image = medium(0, 4, RowPlaces::Grid { columns: 2 });
-        for wrong in [vec![5, FIRST_ROW_TOKEN + 1, FIRST_ROW_TOKEN + 2], vec![FIRST_ROW_TOKEN, 5], vec![FIRST_ROW_TOKEN]] {
+        for wrong in [
+            vec![5, FIRST_ROW_TOKEN + 1, FIRST_ROW_TOKEN + 2],
+            vec![FIRST_ROW_TOKEN, 5],
+            vec![FIRST_ROW_TOKEN],
+        ] {
             assert!(Places::of(&wrong, &[Arc::clone(&image)]).is_err(), "{wrong:?}");
         }
     }

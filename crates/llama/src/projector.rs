@@ -17,7 +17,7 @@ pub struct ProjectorOptions {
     /// Whether to compute on a GPU where there is one.
     pub gpu: bool,
     /// Most rows of an image for projectors that scale images down to a number of rows; the others have their own.
-    pub rows: u32,
+    pub rows: Option<u32>,
     /// Takes the log.
     pub log: Option<LogSink>,
 }
@@ -91,7 +91,7 @@ impl Projector {
                 model.raw(),
                 options.threads.cast_signed(),
                 options.gpu,
-                options.rows.cast_signed(),
+                options.rows.map_or(-1, u32::cast_signed),
                 Some(log::receive),
                 is_stopped,
                 (&raw const stop).cast(),
@@ -283,12 +283,14 @@ fn places(chunks: &Chunks, index: usize, count: usize) -> Result<RowPlaces, Erro
 /// What these places are, the first of which is 1, where what follows stands `span` behind that.
 fn of_rows(found: &[Position], span: u32) -> Option<RowPlaces> {
     let count = u32::try_from(found.len()).ok().filter(|&count| count > 0)?;
-    let are = |expected: &dyn Fn(u32) -> Position| (0..).zip(found).all(|(row, place)| *place == expected(row));
+    let are =
+        |expected: &dyn Fn(u32) -> Position| (0..).zip(found).all(|(row, place)| *place == expected(row));
     if span == count && are(&|row| [1 + row; 4]) {
         return Some(RowPlaces::Line);
     }
     let is_second_line = |place: &Position| matches!(place, [_, line, ..] if *line != 1);
-    let columns = found.iter().position(is_second_line).and_then(|row| u32::try_from(row).ok()).unwrap_or(count);
+    let columns =
+        found.iter().position(is_second_line).and_then(|row| u32::try_from(row).ok()).unwrap_or(count);
     let is_grid = columns > 0
         && count.is_multiple_of(columns)
         && span == columns.max(count / columns)
@@ -380,7 +382,9 @@ mod tests {
         turned.reverse();
         let mut behind = grid(2, 2);
         behind[3][0] = 2;
-        for (found, span) in [(grid(3, 2), 6), (grid(3, 2), 2), (turned, 3), (behind, 2), (vec![], 0), (vec![[2; 4]], 1)] {
+        for (found, span) in
+            [(grid(3, 2), 6), (grid(3, 2), 2), (turned, 3), (behind, 2), (vec![], 0), (vec![[2; 4]], 1)]
+        {
             assert_eq!(of_rows(&found, span), None, "{found:?} {span}");
         }
     }

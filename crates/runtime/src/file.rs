@@ -78,7 +78,7 @@ pub(crate) fn first_part<'a>(parts: &'a Parts, path: &'a Path) -> &'a Path {
 /// Opens a projector, and refuses what llama.cpp would not survive, or what is not for the model that `facts` are of.
 pub(crate) fn open_projector(path: &Path, facts: &gguf::Facts<'_>) -> Result<gguf::Projector, Error> {
     let file = gguf::File::open(path).map_err(|e| refused(path, &e))?;
-    let width = facts.embedding_length.unwrap_or(0);
+    let width = facts.input_length.unwrap_or(0);
     let projector = gguf::check_projector(&file, width).map_err(|e| refused(path, &e))?;
     gguf::check_weights_finite(path, SCANNED_BYTES_MAX).map_err(|e| refused(path, &e))?;
     Ok(projector)

@@ -26,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) threads: u32,
     pub(crate) threads_batch: u32,
     pub(crate) kv_type: KvType,
+    /// Most rows of an image, where that can be chosen.
+    pub(crate) image_rows: Option<u32>,
     pub(crate) memory: memory::Estimate,
 }
 
@@ -67,7 +69,19 @@ impl Plan {
         let memory = sizes.memory(u64::from(cells));
         fits(memory.total, machine, context, cells)?;
         let queue = whole("max_queue", options.max_queue)?.unwrap_or(QUEUE_DEFAULT);
-        Ok(Self { context, cells, sequences, queue, batch, threads, threads_batch, kv_type, memory })
+        let image_rows = None;
+        Ok(Self {
+            context,
+            cells,
+            sequences,
+            queue,
+            batch,
+            threads,
+            threads_batch,
+            kv_type,
+            image_rows,
+            memory,
+        })
     }
 }
 
@@ -102,7 +116,9 @@ impl Plan {
             let message = format!("must be at least {}, the rows of an image, got {most}", projector.rows);
             return Err(Error::option("batch_size", message));
         }
-        self.add(projector.weights_bytes, 0, projector.compute_bytes);
+        let rows = projector.kind.rows_max(u64::from(self.context));
+        self.image_rows = rows.and_then(|rows| u32::try_from(rows).ok());
+        self.add(projector.weights_bytes, 0, projector.compute_bytes(rows.unwrap_or(projector.rows)));
         fits(self.memory.total, machine, self.context, self.cells)?;
         Ok(self)
     }

@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use rkllmjs_core::{
-    Engine, ErrorCode, FIRST_ROW_TOKEN, GenerateOptions, Medium, Request, RowAttention, Run, StepOutcome,
-    Token, Tokenizer,
+    Engine, ErrorCode, FIRST_ROW_TOKEN, GenerateOptions, Medium, Request, RowAttention, RowPlaces, Run,
+    StepOutcome, Token, Tokenizer,
 };
 use rkllmjs_llama::{EngineOptions, ImagePart, Model, Pixels, Projector, ProjectorOptions};
 use rkllmjs_synthetic::{Data, Draft, Kind, Options, WeightType, draft};
@@ -16,7 +16,7 @@ const WIDTH: u32 = 256;
 
 fn projector(model: &Arc<Model>, kind: Kind, width: u32) -> Projector {
     let file = SyntheticModel::new(kind, &Options { width, ..Options::default() });
-    let options = ProjectorOptions { threads: 1, gpu: false, log: None };
+    let options = ProjectorOptions { threads: 1, gpu: false, rows: None, log: None };
     Projector::load(model, file.path(), &options, &|| false).expect("the projector loads")
 }
 
@@ -35,10 +35,12 @@ fn read(projector: &mut Projector, colour: [u8; 3]) -> Vec<ImagePart> {
 fn an_image_becomes_the_same_rows_every_time_and_another_one_others() {
     let mut projector = projector(&tiny(), Kind::Projector, WIDTH);
     let red = read(&mut projector, [255, 0, 0]);
-    let [ImagePart::Rows(rows, RowAttention::Causal)] = red.as_slice() else { panic!("{red:?}") };
+    let [ImagePart::Rows(rows, RowAttention::Causal, RowPlaces::Line)] = red.as_slice() else {
+        panic!("{red:?}")
+    };
     assert_eq!(rows.len(), 16 * WIDTH as usize);
     assert_eq!(read(&mut projector, [255, 0, 0]), red);
-    let ImagePart::Rows(blue, _) = &read(&mut projector, [0, 0, 255])[0] else { panic!("no rows") };
+    let ImagePart::Rows(blue, ..) = &read(&mut projector, [0, 0, 255])[0] else { panic!("no rows") };
     let apart = rows.iter().zip(blue).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(apart > 0.01, "{apart}");
 }
@@ -47,8 +49,11 @@ fn an_image_becomes_the_same_rows_every_time_and_another_one_others() {
 fn rows_that_see_each_other_stand_between_the_tokens_that_their_model_knows() {
     let model = tiny();
     let parts = read(&mut projector(&model, Kind::ProjectorGemma3, WIDTH), [0, 255, 0]);
-    let [ImagePart::Tokens(before), ImagePart::Rows(rows, RowAttention::Mutual), ImagePart::Tokens(after)] =
-        parts.as_slice()
+    let [
+        ImagePart::Tokens(before),
+        ImagePart::Rows(rows, RowAttention::Mutual, RowPlaces::Line),
+        ImagePart::Tokens(after),
+    ] = parts.as_slice()
     else {
         panic!("{parts:?}")
     };
@@ -91,7 +96,7 @@ fn work_on_an_image_stops_when_it_is_told_to_and_goes_on_afterwards() {
 
 #[test]
 fn a_projector_of_another_width_or_a_file_of_another_kind_does_not_load() {
-    let options = ProjectorOptions { threads: 1, gpu: false, log: None };
+    let options = ProjectorOptions { threads: 1, gpu: false, rows: None, log: None };
     let other = SyntheticModel::new(Kind::Projector, &Options { width: 64, ..Options::default() });
     let refused = Projector::load(&tiny(), other.path(), &options, &|| false);
     assert_eq!(refused.expect_err("another width").code, ErrorCode::ModelInvalid);

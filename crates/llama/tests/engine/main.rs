@@ -10,6 +10,7 @@ mod grammar;
 mod images;
 mod mirostat;
 mod penalties;
+mod places;
 mod running;
 mod saving;
 mod sharing;

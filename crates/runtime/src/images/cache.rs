@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use rkllmjs_core::{Error, FIRST_ROW_TOKEN, Medium, RowAttention, Token};
+use rkllmjs_core::{Error, FIRST_ROW_TOKEN, Medium, RowAttention, RowPlaces, Token};
 use rkllmjs_llama::ImagePart;
 
 /// Most images whose rows are kept.
@@ -77,7 +77,9 @@ impl Cache {
             .into_iter()
             .map(|part| match part {
                 ImagePart::Tokens(tokens) => Ok(Part::Tokens(tokens)),
-                ImagePart::Rows(values, attention) => self.medium(values, width, attention).map(Part::Rows),
+                ImagePart::Rows(values, attention, places) => {
+                    self.medium(values, width, attention, places).map(Part::Rows)
+                }
             })
             .collect::<Result<_, Error>>()?;
         self.entries.push(Entry { file: file.to_vec(), parts: parts.clone() });
@@ -93,6 +95,7 @@ impl Cache {
         values: Vec<f32>,
         width: usize,
         attention: RowAttention,
+        places: RowPlaces,
     ) -> Result<Arc<Medium>, Error> {
         let rows = Token::try_from(values.len().checked_div(width).unwrap_or(0)).unwrap_or(Token::MAX);
         if self.next.checked_add(rows).is_none() {
@@ -100,7 +103,7 @@ impl Cache {
             self.next = FIRST_ROW_TOKEN;
             self.entries.clear();
         }
-        let medium = Medium::new(self.next, width, values, attention)?;
+        let medium = Medium::new(self.next, width, values, attention)?.placed(places)?;
         self.next = medium.tokens().end;
         Ok(Arc::new(medium))
     }
@@ -108,14 +111,14 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
-    use rkllmjs_core::{FIRST_ROW_TOKEN, RowAttention, Token};
+    use rkllmjs_core::{FIRST_ROW_TOKEN, RowAttention, RowPlaces, Token};
     use rkllmjs_llama::ImagePart;
 
     use super::{Cache, IMAGES_MAX, Part};
 
     fn insert(cache: &mut Cache, file: &[u8], rows: usize) -> (Token, Token) {
-        let parts =
-            vec![ImagePart::Tokens(vec![7]), ImagePart::Rows(vec![0.5; rows * 4], RowAttention::Causal)];
+        let rows = ImagePart::Rows(vec![0.5; rows * 4], RowAttention::Causal, RowPlaces::Line);
+        let parts = vec![ImagePart::Tokens(vec![7]), rows];
         let parts = cache.insert(file, parts, 4).expect("rows");
         tokens(&parts)
     }

@@ -147,8 +147,12 @@ fn load_projector(
     plan: &Plan,
     hooks: &Hooks,
 ) -> Result<Vision, Error> {
-    let options =
-        ProjectorOptions { threads: plan.threads_batch, gpu: llama::has_gpu(), log: hooks.log.clone() };
+    let options = ProjectorOptions {
+        threads: plan.threads_batch,
+        gpu: llama::has_gpu(),
+        rows: plan.image_rows,
+        log: hooks.log.clone(),
+    };
     let stop = || hooks.cancelled.load(Ordering::SeqCst);
     let loaded = Projector::load(weights, path, &options, &stop);
     if stop() {
