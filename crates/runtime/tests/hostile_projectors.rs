@@ -12,18 +12,33 @@ use rkllmjs_core::{ErrorCode, GenerateOptions, Outcome};
 use rkllmjs_runtime::{Hooks, ImageData, ImageSource, LoadOptions, Model, PromptInput, load};
 use rkllmjs_synthetic::{Data, Draft, Kind, Options, Value, draft};
 
-const KINDS: [Kind; 2] = [Kind::Projector, Kind::ProjectorGemma3];
+const KINDS: [Kind; 5] = [
+    Kind::Projector,
+    Kind::ProjectorGemma3,
+    Kind::ProjectorQwen2Vl,
+    Kind::ProjectorQwen25Vl,
+    Kind::ProjectorQwen3Vl,
+];
+
+/// The text model of a projector, and how long its rows are.
+fn family(kind: Kind) -> (Kind, u32) {
+    match kind {
+        Kind::ProjectorQwen2Vl | Kind::ProjectorQwen25Vl => (Kind::MicroPlaced, 64),
+        Kind::ProjectorQwen3Vl => (Kind::MicroDeep, 128),
+        _ => (Kind::Micro, 64),
+    }
+}
 
 impl Folder {
-    /// The text model of the tests.
-    fn model(&self) -> PathBuf {
-        let bytes = draft(Kind::Micro, &Options::default()).and_then(|draft| draft.to_bytes());
+    /// The text model of a projector.
+    fn model(&self, projector: Kind) -> PathBuf {
+        let bytes = draft(family(projector).0, &Options::default()).and_then(|draft| draft.to_bytes());
         self.write("model.gguf", &bytes.expect("a small model"))
     }
 }
 
 fn projector(kind: Kind) -> Draft {
-    draft(kind, &Options::default()).expect("a projector")
+    draft(kind, &Options { width: family(kind).1, ..Options::default() }).expect("a projector")
 }
 
 fn image() -> Vec<u8> {
@@ -72,8 +87,8 @@ fn try_projector(model: &Path, mmproj: &Path, what: &str) -> bool {
 #[test]
 fn sound_projectors_answer() {
     let folder = Folder::new("projectors");
-    let model = folder.model();
     for kind in KINDS {
+        let model = folder.model(kind);
         let mmproj = folder.write("mmproj.gguf", &projector(kind).to_bytes().expect("bytes"));
         assert!(try_projector(&model, &mmproj, "sound"), "{kind}");
     }
@@ -91,10 +106,16 @@ fn other_values() -> Vec<Value> {
 #[test]
 fn keys_that_are_missing_or_say_something_else_are_typed_errors() {
     let folder = Folder::new("projector-keys");
-    let model = folder.model();
     for kind in KINDS {
+        let model = folder.model(kind);
         let sound = projector(kind);
-        let more = ["clip.vision.image_grid_pinpoints", "clip.vision.feature_layer", "clip.minicpmv_version"];
+        let more = [
+            "clip.vision.image_grid_pinpoints",
+            "clip.vision.feature_layer",
+            "clip.minicpmv_version",
+            "clip.vision.spatial_merge_size",
+            "clip.vision.n_wa_pattern",
+        ];
         let keys: Vec<String> =
             sound.metadata.iter().map(|(key, _)| key.clone()).chain(more.map(str::to_owned)).collect();
         for key in keys {
@@ -115,8 +136,8 @@ fn keys_that_are_missing_or_say_something_else_are_typed_errors() {
 #[test]
 fn tensors_that_are_missing_or_of_another_shape_are_typed_errors() {
     let folder = Folder::new("projector-tensors");
-    let model = folder.model();
     for kind in KINDS {
+        let model = folder.model(kind);
         let sound = projector(kind);
         for place in 0..sound.tensors.len() {
             let name = &sound.tensors[place].name;
@@ -150,7 +171,7 @@ fn tensors_that_are_missing_or_of_another_shape_are_typed_errors() {
 #[test]
 fn files_that_are_cut_off_or_are_something_else_are_typed_errors() {
     let folder = Folder::new("projector-files");
-    let model = folder.model();
+    let model = folder.model(Kind::Projector);
     let whole = projector(Kind::Projector).to_bytes().expect("bytes");
     for length in [0, 3, 4, 24, 100, 1000, whole.len() / 2, whole.len() - 1] {
         let mmproj = folder.write("mmproj.gguf", &whole[..length]);

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use rkllmjs_core::scripted::ScriptedEngine;
 use rkllmjs_core::{
-    ErrorCode, FIRST_ROW_TOKEN, FinishReason, Medium, Request, RowAttention, Speculation, SpeculationMode,
+    ErrorCode, FIRST_ROW_TOKEN, FinishReason, Medium, Request, RowAttention, RowPlaces, Speculation,
+    SpeculationMode,
 };
 
 use crate::rig::{Answer, Rig, counting, request, short};
@@ -144,4 +145,44 @@ fn an_answer_that_has_to_begin_again_computes_its_rows_again() {
         assert_eq!(answer.finished().0, counting(own + 3, 30));
     }
     assert!(rig.record().full > 0, "the cache was too small for both");
+}
+
+/// Rows that all stand at one place.
+fn grid(first: u32, rows: usize) -> Arc<Medium> {
+    let medium = Medium::new(FIRST_ROW_TOKEN + first, 2, vec![0.0; rows * 2], RowAttention::Causal);
+    Arc::new(medium.and_then(|medium| medium.placed(RowPlaces::Grid { columns: 4 })).expect("rows"))
+}
+
+#[test]
+fn rows_of_one_place_are_shared_together_or_not_at_all() {
+    let rig = Rig::limited(ScriptedEngine::sharing());
+    let image = grid(0, 40);
+    let Request { mut prompt, .. } = request(1, 10);
+    prompt.extend(image.tokens());
+    let asked = || Request {
+        prompt: prompt.clone(),
+        media: vec![Arc::clone(&image)],
+        max_tokens: Some(1),
+        ..request(1, 1)
+    };
+    let cached = |request| rig.submit(request).outcome().usage.cached_tokens;
+    assert_eq!(cached(asked()), 0);
+    assert_eq!(cached(asked()), 10, "its last row is computed by everyone, and so are the others");
+    let inside: Vec<u32> = (11..50).collect();
+    let ends = rig.record().shared.iter().map(|(.., tokens)| tokens.end).collect::<Vec<u32>>();
+    assert!(!ends.iter().any(|end| inside.contains(end)), "{ends:?}");
+}
+
+#[test]
+fn who_follows_another_through_an_image_gets_it_whole() {
+    let rig = Rig::limited(ScriptedEngine::sharing());
+    let image = grid(0, 80);
+    let hold = rig.hold();
+    let answers = [rig.submit(around(10, &[&image], 501)), rig.submit(around(10, &[&image], 501))];
+    drop(hold);
+    let both: Vec<u64> = answers.iter().map(|answer| cached(answer, 501)).collect();
+    assert_eq!(both, [0, 92], "the image takes three steps");
+    for (.., tokens) in &rig.record().shared {
+        assert!(tokens.end <= 10 || tokens.end >= 90, "{tokens:?}");
+    }
 }

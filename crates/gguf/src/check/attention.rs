@@ -121,6 +121,22 @@ mod tests {
         check_model(&model.open().unwrap()).unwrap_err().message
     }
 
+    fn placed(sections: &[i32]) -> Builder {
+        llama().renamed("llama", "qwen2vl").i32s("qwen2vl.rope.dimension_sections", sections)
+    }
+
+    #[test]
+    fn refuses_heads_that_cannot_be_shared_out_among_places() {
+        check_model(&placed(&[2, 3, 3, 0]).open().unwrap()).unwrap();
+        for wrong in [&[0, 0, 0, 8][..], &[0; 4], &[-1, 3, 3, 0], &[8, 8, 8, 0], &[2, 3, 3], &[]] {
+            assert!(message(&placed(wrong)).contains("rope.dimension_sections"), "{wrong:?}");
+        }
+        let none = llama().renamed("llama", "qwen2vl");
+        assert!(message(&none).contains("rope.dimension_sections"));
+        let deep = placed(&[2, 3, 3, 0]).u32("qwen2vl.n_deepstack_layers", u32::MAX);
+        assert!(message(&deep).contains("n_deepstack_layers"));
+    }
+
     #[test]
     fn refuses_head_counts_that_cannot_be() {
         assert!(message(&with("llama.attention.head_count", 0)).contains("1 to 1024"));

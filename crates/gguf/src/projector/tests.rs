@@ -256,6 +256,7 @@ fn numbers_that_images_of_any_shape_do_not_bear_are_refused() {
         (ProjectorKind::Qwen2Vl, "clip.vision.spatial_merge_size", 1),
         (ProjectorKind::Qwen3Vl, "clip.vision.spatial_merge_size", 4),
         (ProjectorKind::Qwen2Vl, "clip.vision.n_wa_pattern", 2),
+        (ProjectorKind::Qwen25Vl, "clip.vision.n_wa_pattern", 1),
         (ProjectorKind::Qwen25Vl, "clip.vision.n_wa_pattern", u32::MAX),
         (ProjectorKind::Qwen25Vl, "clip.vision.patch_size", 57),
         (ProjectorKind::Qwen2Vl, "clip.vision.patch_size", 65),

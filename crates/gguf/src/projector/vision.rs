@@ -130,7 +130,11 @@ fn check_tiles(metadata: &Metadata, shape: &Shape) -> Result<(), Error> {
 fn check_windows(metadata: &Metadata, kind: ProjectorKind) -> Result<(), Error> {
     let key = "clip.vision.n_wa_pattern";
     match kind {
-        ProjectorKind::Qwen25Vl => number(metadata, key, 0..=super::LAYERS_MAX).map(drop),
+        // With 1 no layer has windows, and llama.cpp looks in vain for their table.
+        ProjectorKind::Qwen25Vl => match number(metadata, key, 0..=super::LAYERS_MAX)? {
+            1 => Err(metadata.fault(key, "is 1; 0 or 2 and more is allowed")),
+            _ => Ok(()),
+        },
         _ if kind.has_any_shape() && metadata.get(key).is_some() => number(metadata, key, 0..=0).map(drop),
         _ => Ok(()),
     }
