@@ -47,7 +47,7 @@ export declare class NativeModel {
   /** Does what only an engine with caches and templates of its own can do; `call` is JSON. */
   callNative(call: string, tokens: Uint32Array): Promise<NativeCallReply | NativeError>
   /** Starts an answer to a conversation, given as JSON. */
-  chat(messages: string, chatOptions: string, options: NativeGenerateOptions, images: Array<NativeImage>): NativeResult<NativeGeneration>
+  chat(messages: string, chatOptions: string, options: NativeGenerateOptions, media: Array<NativeMedium>): NativeResult<NativeGeneration>
   /** The tokens of a text. */
   tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): NativeResult<Uint32Array>
   /** The text of tokens. */
@@ -205,14 +205,6 @@ export interface NativeGenerateOptions {
   suffix?: string
 }
 
-/** An image of a conversation: its bytes, or the path of its file. */
-export interface NativeImage {
-  /** Where it stands, for messages. */
-  place: string
-  bytes?: Uint8Array
-  path?: string
-}
-
 /** What stands round the images of a prompt. */
 export interface NativeImageTags {
   start: string
@@ -246,6 +238,16 @@ export interface NativeLoadOptions {
   /** What a child process runs that is to hold the engine. */
   engineProgram?: NativeEngineProgram
   npu?: NativeNpuOptions
+}
+
+/** An image or a sound of a conversation: its bytes, or the path of its file. */
+export interface NativeMedium {
+  /** Whether it is sound. */
+  isAudio: boolean
+  /** Where it stands, for messages. */
+  place: string
+  bytes?: Uint8Array
+  path?: string
 }
 
 /** Load options that only models on an NPU have; every range is checked behind this border. */

@@ -204,7 +204,7 @@ describe('a model with a projector', () => {
     const many = Array.from({ length: 65 }, () => image(RED))
     await assert.rejects(chat(many), isError('invalid-request', /at most 64/))
     const large = Array.from({ length: 4 }, () => image(Buffer.alloc(19 * 2 ** 20)))
-    await assert.rejects(chat(large), isError('payload-too-large', /images of the conversation/))
+    await assert.rejects(chat(large), isError('payload-too-large', /images and sounds of the conversation/))
     assert.throws(() => model.countTokens(asking(image(RED))), isError('unsupported', /images/))
     assert.throws(() => model.applyChatTemplate(asking(image(RED))), isError('unsupported', /images/))
     await assert.rejects(model.saveState(path.join(folder, 's'), { prompt: asking(image(RED)) }), isError('unsupported', /images/))
@@ -214,6 +214,105 @@ describe('a model with a projector', () => {
     await model.chat(asking('Once more, this image: ', image(RED)), GREEDY)
     await assert.rejects(model.saveState(path.join(folder, 'state')), isError('unsupported', /images/))
   })
+})
+
+/** Random weights whose tokens have places in two dimensions, and a projector for images of any shape. */
+const openPlaced = (options) => loadModel(syntheticModel('micro-placed'), { threads: 1, mmproj: syntheticModel('projector-qwen2vl'), ...options })
+
+describe('a model whose images have two dimensions', () => {
+  let model
+  before(async () => {
+    model = await openPlaced({ contextSize: 1024, maxSequences: 8 })
+  })
+  after(() => model.close())
+
+  const picture = (width, height, shade = 0) => png(width, height, (x, y) => [(x * 3 + shade) & 255, (y * 2) & 255, shade])
+  const FRESH = { ...WITH_LOGPROBS, cachePrompt: false }
+
+  test('takes as many tokens for an image as it is large, in any shape', async () => {
+    const rows = async (...parts) => (await model.chat(asking('Look: ', ...parts), GREEDY)).usage.promptTokens
+    const text = await rows(image(picture(16, 128)))
+    // A row stands for sixteen by sixteen pixels.
+    assert.equal((await rows(image(picture(64, 48)))) - text, 12 - 8)
+    assert.equal((await rows(image(picture(48, 64)))) - text, 12 - 8)
+    assert.equal((await rows(image(picture(320, 160)))) - text, 200 - 8)
+    // At most half of the context: a larger one is scaled down.
+    const large = (await rows(image(picture(2000, 1500)))) - text + 8
+    assert.ok(large <= 512 && large > 400, `${large} rows`)
+  })
+
+  test('says the same with the cache and without it, alone and beside others', async () => {
+    const conversations = [[64, 48], [48, 64], [200, 40], [30, 300]].map(([width, height], i) =>
+      asking('Here is ', image(picture(width, height, i * 50)), ' and here ', image(picture(height, width, 9)), ' What do you see?'),
+    )
+    const alone = []
+    for (const messages of conversations) alone.push(await ask(model, messages, FRESH))
+    const together = await Promise.all(conversations.map((messages) => ask(model, messages, FRESH)))
+    for (const [i, found] of together.entries()) assertSame(found, alone[i], `conversation ${i} beside others`)
+    const sharing = await Promise.all(conversations.map((messages) => ask(model, messages)))
+    for (const [i, found] of sharing.entries()) assertSame(found, alone[i], `conversation ${i} with the cache`)
+    for (const [i, messages] of conversations.entries()) {
+      const again = await ask(model, messages)
+      assertSame(again, alone[i], `conversation ${i} from the cache`)
+      assert.equal(again.usage.cachedTokens, again.usage.promptTokens - 1)
+    }
+  })
+
+  test('tells apart what only stands in another place', async () => {
+    const [wide, high] = [picture(96, 32), picture(32, 96)]
+    const first = await ask(model, asking(image(wide), image(high), '?'), FRESH)
+    const other = await ask(model, asking(image(high), image(wide), '?'), FRESH)
+    assert.equal(first.usage.promptTokens, other.usage.promptTokens)
+    assert.notDeepEqual(first.logprobs, other.logprobs)
+  })
+
+  test('goes on with a conversation where several answers begin alike', async () => {
+    const turn = asking('Remember ', image(picture(120, 90)), ' well')
+    const first = await ask(model, turn)
+    const more = [...turn, { role: 'assistant', content: first.said }, ...asking('And ', image(picture(90, 120)), '?')]
+    const expected = await ask(model, more, FRESH)
+    const found = await ask(model, more)
+    assertSame(found, expected, 'the second turn')
+    assert.ok(found.usage.cachedTokens >= first.usage.promptTokens - 8, `${found.usage.cachedTokens} cached`)
+    const { choices } = await model.chat(more, { ...GREEDY, n: 3 })
+    assert.deepEqual(choices.map((choice) => choice.text), Array(3).fill(choices[0].text))
+  })
+
+  test('computes an image again where it was stopped in the midst of it', async () => {
+    const small = await openPlaced({ contextSize: 2048, maxSequences: 2, batchSize: 32 })
+    const messages = asking('Look: ', image(picture(640, 320)), ' What is it?')
+    const expected = await ask(small, messages, FRESH)
+    for (let i = 0; i < 6; i++) {
+      const stopped = small.chat(messages, GREEDY)
+      await new Promise((resolve) => setTimeout(resolve, 4 * i))
+      stopped.cancel()
+      await stopped
+    }
+    assertSame(await ask(small, messages), expected, 'after answers that were stopped')
+    await small.close()
+  })
+
+  test('is told what it cannot do', async () => {
+    await assert.rejects(openPlaced({ contextOverflow: 'shift' }), isError('unsupported', /cannot drop tokens/))
+    await model.chat(asking('Once more, this image: ', image(picture(64, 64))), GREEDY)
+    await assert.rejects(model.saveState(path.join(folder, 'placed')), isError('unsupported', /images/))
+    const blind = await loadModel(syntheticModel('micro-placed'), { threads: 1 })
+    const said = await blind.chat([user('Hello')], GREEDY)
+    assert.ok(said.usage.completionTokens > 0, 'without a projector it reads text')
+    await assert.rejects(blind.chat(asking(image(RED))), isError('unsupported', /mmproj must be given/))
+    await blind.close()
+  })
+
+  for (const [projector, base, width] of [['projector-qwen25vl', 'micro-placed', '64'], ['projector-qwen3vl', 'micro-deep', '128']]) {
+    test(`reads images with ${projector}`, async () => {
+      const other = await loadModel(syntheticModel(base), { threads: 1, contextSize: 512, mmproj: syntheticModel(projector, '--width', width) })
+      const first = await ask(other, asking('Look: ', image(picture(96, 64)), '?'), FRESH)
+      assertSame(await ask(other, asking('Look: ', image(picture(96, 64)), '?')), first, projector)
+      const another = await ask(other, asking('Look: ', image(picture(96, 64, 200)), '?'), FRESH)
+      assert.notDeepEqual(another.logprobs, first.logprobs)
+      await other.close()
+    })
+  }
 })
 
 describe('a projector', () => {

@@ -8,7 +8,8 @@ use napi_derive::napi;
 use rkllmjs_chat::{Messages, RenderOptions};
 use rkllmjs_core::{Error, GenerateOptions, NativeInput, Special};
 use rkllmjs_runtime::{
-    ControlVector, Hooks, ImageData, ImageSource, Model, PerplexityOptions, PromptInput, Ranking, RerankInput,
+    ControlVector, Hooks, MediumData, MediumKind, MediumSource, Model, PerplexityOptions, PromptInput,
+    Ranking, RerankInput,
 };
 
 use crate::deferred::promise;
@@ -40,22 +41,25 @@ pub struct NativeEmbeddings {
     pub prompt_tokens: f64,
 }
 
-/// An image of a conversation: its bytes, or the path of its file.
+/// An image or a sound of a conversation: its bytes, or the path of its file.
 #[napi(object)]
-pub struct NativeImage {
+pub struct NativeMedium {
+    /// Whether it is sound.
+    pub is_audio: bool,
     /// Where it stands, for messages.
     pub place: String,
     pub bytes: Option<Uint8Array>,
     pub path: Option<String>,
 }
 
-impl From<NativeImage> for ImageSource {
-    fn from(NativeImage { place, bytes, path }: NativeImage) -> Self {
+impl From<NativeMedium> for MediumSource {
+    fn from(NativeMedium { is_audio, place, bytes, path }: NativeMedium) -> Self {
         let data = match (bytes, path) {
-            (Some(bytes), _) => ImageData::Bytes(bytes.to_vec()),
-            (None, path) => ImageData::Path(PathBuf::from(path.unwrap_or_default())),
+            (Some(bytes), _) => MediumData::Bytes(bytes.to_vec()),
+            (None, path) => MediumData::Path(PathBuf::from(path.unwrap_or_default())),
         };
-        Self { place, data }
+        let kind = if is_audio { MediumKind::Audio } else { MediumKind::Image };
+        Self { kind, place, data }
     }
 }
 
@@ -197,11 +201,11 @@ impl NativeModel {
         messages: String,
         chat_options: String,
         options: NativeGenerateOptions,
-        images: Vec<NativeImage>,
+        media: Vec<NativeMedium>,
     ) -> NativeResult<NativeGeneration> {
-        let images = images.into_iter().map(ImageSource::from).collect();
+        let media = media.into_iter().map(MediumSource::from).collect();
         as_value(conversation(&messages, &chat_options).and_then(|(messages, render)| {
-            self.begin(PromptInput::Messages(messages, render, images), options)
+            self.begin(PromptInput::Messages(messages, render, media), options)
         }))
     }
 

@@ -132,8 +132,10 @@ export type {
 
 export type {
   AssistantMessage,
+  AudioContent,
   ImageContent,
   ImageUrlContent,
+  InputAudioContent,
   Message,
   MessageContent,
   SystemMessage,

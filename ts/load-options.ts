@@ -107,8 +107,8 @@ export interface LoadOptions extends NpuOptions {
    */
   readonly draftModel?: string | URL | undefined
   /**
-   * The projector of a model that can see: a GGUF file that comes with it, often named `mmproj-…`. Messages of the user
-   * may then hold images.
+   * The projector of a model that can see or hear: a GGUF file that comes with it, often named `mmproj-…`. Messages of
+   * the user may then hold images, or audio.
    *
    * @defaultValue none
    */

@@ -24,6 +24,25 @@ export interface ImageUrlContent {
   readonly imageUrl: { readonly url: string }
 }
 
+/** Sound in a message of the user, for models loaded with an `mmproj` that hears. */
+export interface AudioContent {
+  readonly type: 'audio'
+  /**
+   * A WAV, MP3 or FLAC of any rate and with any channels: its bytes, a data URL, the path of its file or a `file:` URL.
+   *
+   * A path is read with the rights of this process, so do not take it from somebody else.
+   */
+  readonly audio: Uint8Array | string | URL
+  /** Begins with `audio/`. What the sound is shows in its bytes. */
+  readonly mediaType?: string | undefined
+}
+
+/** The same in OpenAI's shape: base64 of the file. */
+export interface InputAudioContent {
+  readonly type: 'input_audio'
+  readonly inputAudio: { readonly data: string; readonly format: 'wav' | 'mp3' | 'flac' }
+}
+
 /** What a message says: a string, or pieces of text. */
 export type MessageContent = string | readonly TextContent[]
 
@@ -34,8 +53,8 @@ export interface SystemMessage {
   readonly name?: string | undefined
 }
 
-/** What the user says: a string, or text and images in any order. */
-export type UserContent = string | readonly (TextContent | ImageContent | ImageUrlContent)[]
+/** What the user says: a string, or text, images and sound in any order. */
+export type UserContent = string | readonly (TextContent | ImageContent | ImageUrlContent | AudioContent | InputAudioContent)[]
 
 /** What the user says. */
 export interface UserMessage {

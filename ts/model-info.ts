@@ -50,8 +50,8 @@ export interface ModelInfo {
    * about each document. `null` where it cannot rank.
    */
   readonly ranksWith: 'head' | 'answer' | null
-  /** What messages of the user may hold besides text: images, where it was loaded with `mmproj`. */
-  readonly media: readonly 'image'[]
+  /** What messages of the user may hold besides text: images or audio, where it was loaded with `mmproj`. */
+  readonly media: readonly ('image' | 'audio')[]
   /** What runs it. */
   readonly engine: string
   /** Where it runs. */

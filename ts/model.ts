@@ -153,7 +153,7 @@ export abstract class Model implements AsyncDisposable {
       const conversation = toNativeConversation(messages)
       const checked = checkOptions(table.CHAT_OPTIONS, options)
       const template = this.#templateOptions(checked)
-      return this.request(checked, (nativeOptions) => nativeModel.chat(conversation.messages, template, nativeOptions, conversation.images))
+      return this.request(checked, (nativeOptions) => nativeModel.chat(conversation.messages, template, nativeOptions, conversation.media))
     }
     return this.begun(Generation.of(new GenerationRun(prepare, toChatResult)))
   }

@@ -4,18 +4,18 @@
  * The addon checks it again for other callers; what it finds it would name in snake_case.
  */
 import { describeExactly, describeValue } from './describe-value.js'
-import { RkllmError, invalidRequest } from './error.js'
-import { ConversationImages } from './image-content.js'
+import { invalidRequest } from './error.js'
 import { toJson } from './json.js'
+import { ConversationMedia } from './media-content.js'
 import type { Message } from './message.js'
-import type { NativeImage } from './native.js'
+import type { NativeMedium } from './native.js'
 import { suggestion } from './suggestion.js'
 
 type Fields = Readonly<Record<string, unknown>>
 type Check = (place: string, value: unknown) => void
 
 const ROLES = ['system', 'developer', 'user', 'assistant', 'tool']
-const PART_TYPES = ['text', 'image', 'image_url']
+const PART_TYPES = ['text', 'image', 'image_url', 'audio', 'input_audio']
 
 /** The fields of a message: their name for the addon, and what they must be. */
 const MESSAGE_FIELDS: Readonly<Record<string, { readonly wireName: string; readonly check: Check }>> = {
@@ -31,27 +31,30 @@ const MESSAGE_FIELDS: Readonly<Record<string, { readonly wireName: string; reado
 export interface NativeConversation {
   /** The messages as JSON. */
   readonly messages: string
-  /** Their images in order. */
-  readonly images: NativeImage[]
+  /** Their images and sounds in order. */
+  readonly media: NativeMedium[]
 }
 
-/** The conversation as JSON, without its images. */
+/** The conversation as JSON, without its images and sounds. */
 export function toNativeMessages(messages: readonly Message[]): string {
   return toNativeConversation(messages).messages
 }
 
-/** The conversation as JSON, and its images; an `invalid-request` error names the message and the field at fault. */
+/**
+ * The conversation as JSON, and its images and sounds; an `invalid-request` error names the message and the field at
+ * fault.
+ */
 export function toNativeConversation(messages: readonly Message[]): NativeConversation {
   const given: unknown = messages
   if (!Array.isArray(given)) throw invalidRequest(`messages must be an array, got ${describeValue(given)}`)
   if (given.length === 0) throw invalidRequest('messages must hold at least one message')
   // Not `map`, which would skip the holes of a sparse array.
-  const images = new ConversationImages()
-  const wire = Array.from(given, (message, index) => toWire(`messages[${index}]`, message, images))
-  return { messages: toJson('messages', wire), images: images.all }
+  const media = new ConversationMedia()
+  const wire = Array.from(given, (message, index) => toWire(`messages[${index}]`, message, media))
+  return { messages: toJson('messages', wire), media: media.all }
 }
 
-function toWire(place: string, value: unknown, images: ConversationImages): Fields {
+function toWire(place: string, value: unknown, media: ConversationMedia): Fields {
   const message = asFields(place, value)
   const wire: Record<string, unknown> = {}
   for (const [name, field] of Object.entries(message)) {
@@ -61,7 +64,7 @@ function toWire(place: string, value: unknown, images: ConversationImages): Fiel
     known.check(`${place}.${name}`, field)
     wire[known.wireName] = field
     if (name === 'toolCalls') wire[known.wireName] = withTypes(field as readonly Fields[])
-    if (name === 'content') wire[known.wireName] = withoutImages(`${place}.content`, field, images)
+    if (name === 'content') wire[known.wireName] = withoutMedia(`${place}.content`, field, media)
   }
   if (wire['role'] === undefined) checkRole(`${place}.role`, message['role'])
   if (wire['content'] === undefined && wire['tool_calls'] === undefined) {
@@ -89,7 +92,6 @@ function checkContent(place: string, value: unknown): void {
   for (const [index, part] of value.entries()) {
     const at = `${place}[${index}]`
     const { type, text } = asFields(at, part)
-    if (type === 'audio') throw new RkllmError('unsupported', `${at} is audio, which this version does not read`)
     if (!PART_TYPES.includes(type as string)) {
       throw invalidRequest(`${at}.type must be one of ${PART_TYPES.join(', ')}, got ${describeExactly(type)}`)
     }
@@ -97,10 +99,10 @@ function checkContent(place: string, value: unknown): void {
   }
 }
 
-/** The same content with what stands for images, which take a way of their own. */
-function withoutImages(place: string, content: unknown, images: ConversationImages): unknown {
+/** The same content with what stands for media, which take a way of their own. */
+function withoutMedia(place: string, content: unknown, media: ConversationMedia): unknown {
   if (!Array.isArray(content)) return content
-  return content.map((part: Fields, index) => (part['type'] === 'text' ? part : images.take(`${place}[${index}]`, part)))
+  return content.map((part: Fields, index) => (part['type'] === 'text' ? part : media.take(`${place}[${index}]`, part)))
 }
 
 function checkToolCalls(place: string, value: unknown): void {

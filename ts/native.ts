@@ -39,8 +39,9 @@ export interface NativeLoadOptions {
   npu?: NativeNpuOptions
 }
 
-/** An image of a conversation: its bytes, or the path of its file. */
-export interface NativeImage {
+/** An image or a sound of a conversation: its bytes, or the path of its file. */
+export interface NativeMedium {
+  isAudio: boolean
   /** Where it stands, for messages. */
   place: string
   bytes?: Uint8Array
@@ -258,8 +259,8 @@ export interface NativeModel {
   generateNative(tokens: Uint32Array, prompt: NativePrompt, options: NativeGenerateOptions): NativeGeneration | NativeError
   /** What only an NPU's runtime can do; `call` is JSON, `{ call: name, … }`. */
   callNative(call: string, tokens: Uint32Array): Promise<NativeCallReply | NativeError>
-  /** `images` are those of the messages, in their order. */
-  chat(messages: string, chatOptions: string, options: NativeGenerateOptions, images: NativeImage[]): NativeGeneration | NativeError
+  /** `media` are the images and sounds of the messages, in their order. */
+  chat(messages: string, chatOptions: string, options: NativeGenerateOptions, media: NativeMedium[]): NativeGeneration | NativeError
   tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Uint32Array | NativeError
   detokenize(tokens: Uint32Array): string | NativeError
   applyChatTemplate(messages: string, chatOptions: string): string | NativeError

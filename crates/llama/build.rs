@@ -26,8 +26,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let llama = Llama::find()?;
     let source = &llama.source;
     let mut build = cc::Build::new();
-    build.cpp(true).std("c++17").file("cpp/llama_shim.cpp").file("cpp/projector_shim.cpp").warnings(false);
-    for folder in ["include", "ggml/include", "src", "tools/mtmd"] {
+    build
+        .cpp(true)
+        .std("c++17")
+        .file("cpp/llama_shim.cpp")
+        .file("cpp/projector_shim.cpp")
+        .file("cpp/sound_shim.cpp")
+        .warnings(false);
+    for folder in ["include", "ggml/include", "src", "tools/mtmd", "vendor"] {
         build.include(source.join(folder));
     }
     build.cpp_link_stdlib(None).compile("rkllmjs_llama_shim");

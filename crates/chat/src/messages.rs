@@ -7,8 +7,8 @@ const MESSAGES_MAX: usize = 10_000;
 const BYTES_MAX: usize = 16 << 20;
 /// Deepest nesting of a call's arguments: the parser behind the template frees them recursively.
 const ARGUMENTS_DEPTH_MAX: usize = 128;
-/// Most images of a conversation.
-const IMAGES_MAX: usize = 64;
+/// Most images and sounds of a conversation.
+const MEDIA_MAX: usize = 64;
 /// The roles a message may have; a template prints them, so they are no place for free text.
 const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
 
@@ -43,9 +43,13 @@ impl Messages {
         }
         let messages = messages.into_iter().enumerate().map(|(i, message)| checked(i, message));
         let messages = Self(messages.collect::<Result<_, _>>()?);
-        match messages.images() {
-            0..=IMAGES_MAX => Ok(messages),
-            more => Err(invalid(&format!("messages hold {more} images, at most {IMAGES_MAX} are allowed"))),
+        match messages.media() {
+            0..=MEDIA_MAX => Ok(messages),
+            more => {
+                let message =
+                    format!("messages hold {more} images and sounds, at most {MEDIA_MAX} are allowed");
+                Err(invalid(&message))
+            }
         }
     }
 
@@ -54,17 +58,17 @@ impl Messages {
         &self.0
     }
 
-    /// How many images the conversation holds.
-    pub fn images(&self) -> usize {
-        self.0.iter().flat_map(parts).filter(|part| is_image(part)).count()
+    /// How many images and sounds the conversation holds.
+    pub fn media(&self) -> usize {
+        self.0.iter().flat_map(parts).filter(|part| medium(part).is_some()).count()
     }
 
-    /// The messages as llama.cpp takes them: with the text that `stands_for` gives for each image, by its number in
-    /// the conversation.
-    pub(crate) fn with_images_as(&self, stands_for: impl Fn(usize) -> String) -> Vec<Value> {
+    /// The messages as llama.cpp takes them: with the text that `stands_for` gives for each image or sound, by its
+    /// number in the conversation.
+    pub(crate) fn with_media_as(&self, stands_for: impl Fn(usize) -> String) -> Vec<Value> {
         let mut number = 0;
         let mut replace = |part: &mut Value| {
-            if is_image(part) {
+            if medium(part).is_some() {
                 *part = json!({ "type": "media_marker", "text": stands_for(number) });
                 number += 1;
             }
@@ -106,8 +110,13 @@ fn parts(message: &Value) -> &[Value] {
     message.get("content").and_then(Value::as_array).map_or([].as_slice(), Vec::as_slice)
 }
 
-fn is_image(part: &Value) -> bool {
-    part.get("type").and_then(Value::as_str) == Some("image")
+/// What a part is if it is no text.
+fn medium(part: &Value) -> Option<&'static str> {
+    match part.get("type").and_then(Value::as_str) {
+        Some("image") => Some("an image"),
+        Some("audio") => Some("audio"),
+        _ => None,
+    }
 }
 
 fn invalid(message: &str) -> Error {
@@ -141,15 +150,17 @@ fn checked(index: usize, message: Value) -> Result<Value, Error> {
 
 fn check_parts(role: &str, parts: &[Value]) -> Result<(), String> {
     for (i, part) in parts.iter().enumerate() {
-        if is_image(part) {
+        if let Some(medium) = medium(part) {
             if role != "user" {
-                return Err(format!(".content[{i}] is an image, which only messages of the user may hold"));
+                return Err(format!(".content[{i}] is {medium}, which only messages of the user may hold"));
             }
             continue;
         }
         let is_text = part.get("type").and_then(Value::as_str) == Some("text");
         if !is_text || !part.get("text").is_some_and(Value::is_string) {
-            return Err(format!(".content[{i}] must be {{type: 'text', text: string}} or {{type: 'image'}}"));
+            return Err(format!(
+                ".content[{i}] must be {{type: 'text', text: string}}, {{type: 'image'}} or {{type: 'audio'}}"
+            ));
         }
     }
     Ok(())
@@ -245,8 +256,8 @@ mod tests {
             r#"[{{"role":"user","content":[{{"type":"text","text":"a"}},{image}]}},{{"role":"user","content":[{image}]}}]"#
         );
         let messages = Messages::from_json(&json).expect("two images");
-        assert_eq!(messages.images(), 2);
-        let marked = messages.with_images_as(|number| format!("<{number}>"));
+        assert_eq!(messages.media(), 2);
+        let marked = messages.with_media_as(|number| format!("<{number}>"));
         assert_eq!(marked[0]["content"][1]["text"], "<0>");
         assert_eq!(marked[1]["content"][0]["text"], "<1>");
         assert_eq!(marked[0]["content"][0]["text"], "a");

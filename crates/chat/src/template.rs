@@ -61,13 +61,13 @@ impl ChatTemplate {
         let plain = json!({ "messages": messages.as_slice(), "tools": options.tools }).to_string();
         let args = Value::Object(options.template_args.clone()).to_string();
         let texts = [plain.as_str(), args.as_str(), self.renderer.source()];
-        let mut marks = Guard::marks(&texts, 1 + messages.images())?.into_iter();
+        let mut marks = Guard::marks(&texts, 1 + messages.media())?.into_iter();
         let mark = marks.next().unwrap_or_default();
         let images: Vec<char> = marks.collect();
         let begun = options.continue_final_message.then(|| Begun::of(messages)).transpose()?;
         let stands_for = |number: usize| images.get(number).map(char::to_string).unwrap_or_default();
         let (with_images, bare) =
-            (messages.with_images_as(stands_for), messages.with_images_as(|_| String::new()));
+            (messages.with_media_as(stands_for), messages.with_media_as(|_| String::new()));
         // The one that is gone on with comes apart.
         let count = bare.len() - usize::from(begun.is_some());
         let earlier = with_images.get(..count).unwrap_or_default();
@@ -286,8 +286,8 @@ fn check_tags(source: &str) -> Result<(), Error> {
 pub enum Piece {
     /// Tokens of text.
     Tokens(Vec<Token>),
-    /// An image, by its number in the conversation.
-    Image(usize),
+    /// An image or sound, by its number in the conversation.
+    Medium(usize),
 }
 
 /// A rendered conversation.
@@ -344,7 +344,7 @@ impl Prompt {
     pub fn pieces(&self, tokenizer: &dyn Tokenizer) -> Result<Vec<Piece>, Error> {
         if let Some(number) = self.images.iter().position(|&image| !self.text.contains(image)) {
             let message =
-                format!("cannot hold image {}: the model's chat template leaves it out", number + 1);
+                format!("cannot hold image or sound {}: the model's chat template leaves it out", number + 1);
             return Err(Error::unsupported("messages", message));
         }
         let start = tokenizer.start_text();
@@ -358,7 +358,7 @@ impl Prompt {
             pieces.push(Piece::Tokens(tokenizer.tokenize(text, special)?));
             special.add = false;
             let Some((at, mark)) = end else { return Ok(pieces) };
-            pieces.extend(self.images.iter().position(|&image| image == mark).map(Piece::Image));
+            pieces.extend(self.images.iter().position(|&image| image == mark).map(Piece::Medium));
             rest = rest.get(at + mark.len_utf8()..).unwrap_or_default();
         }
     }

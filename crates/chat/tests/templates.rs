@@ -240,7 +240,7 @@ fn with_images(template: &str, content: &serde_json::Value) -> Result<Vec<Piece>
 fn spelled(pieces: &[Piece]) -> String {
     let spell = |piece: &Piece| match piece {
         Piece::Tokens(tokens) => tokens.iter().filter_map(|&token| char::from_u32(token)).collect(),
-        Piece::Image(number) => format!("[{number}]"),
+        Piece::Medium(number) => format!("[{number}]"),
     };
     pieces.iter().map(spell).collect()
 }

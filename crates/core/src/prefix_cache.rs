@@ -142,7 +142,7 @@ fn refuse_rows(tokens: &[Token]) -> Result<(), Error> {
     if !tokens.iter().any(|&token| stands_for_a_row(token)) {
         return Ok(());
     }
-    let message = "the conversation holds images, and what the cache holds of those cannot be saved";
+    let message = "the conversation holds images or audio, and what the cache holds of those cannot be saved";
     Err(Error::new(ErrorCode::Unsupported, message))
 }
 

@@ -53,6 +53,17 @@ void forward_line(ggml_log_level level, const char * text, void * receiver) {
     reinterpret_cast<ggml_log_callback>(receiver)(level, text, nullptr);
 }
 
+// What stands for an image or for sound; null if it cannot be cut.
+mtmd_input_chunks * cut(const mtmd_context * projector, const mtmd::bitmap & bitmap) {
+    mtmd::input_chunks chunks(mtmd_input_chunks_init());
+    const mtmd_input_part part{nullptr, bitmap.ptr.get()};
+    const mtmd_input_part * parts[] = {&part};
+    if (mtmd_tokenize_from_parts(projector, chunks.ptr.get(), parts, 1, false) != 0) {
+        return nullptr;
+    }
+    return chunks.ptr.release();
+}
+
 }  // namespace
 
 extern "C" {
@@ -82,6 +93,11 @@ void rkllmjs_projector_free(mtmd_context * projector) {
     });
 }
 
+// Samples a second of the sound that it turns into rows, -1 if it takes none.
+int32_t rkllmjs_projector_rate(const mtmd_context * projector) {
+    return mtmd_get_audio_sample_rate(projector);
+}
+
 // 1 if it turns images into rows.
 int32_t rkllmjs_projector_sees(const mtmd_context * projector) {
     return mtmd_support_vision(projector) ? 1 : 0;
@@ -90,15 +106,13 @@ int32_t rkllmjs_projector_sees(const mtmd_context * projector) {
 // Cuts an image, three bytes a pixel, into what stands for it. Null if it cannot.
 mtmd_input_chunks * rkllmjs_projector_read(const mtmd_context * projector, uint32_t width, uint32_t height,
                                            const uint8_t * pixels) {
-    return guarded<mtmd_input_chunks *>(nullptr, [&]() -> mtmd_input_chunks * {
-        mtmd::bitmap bitmap(width, height, pixels);
-        mtmd::input_chunks chunks(mtmd_input_chunks_init());
-        const mtmd_input_part part{nullptr, bitmap.ptr.get()};
-        const mtmd_input_part * parts[] = {&part};
-        if (mtmd_tokenize_from_parts(projector, chunks.ptr.get(), parts, 1, false) != 0) {
-            return nullptr;
-        }
-        return chunks.ptr.release();
+    return guarded<mtmd_input_chunks *>(nullptr, [&] { return cut(projector, mtmd::bitmap(width, height, pixels)); });
+}
+
+// The same with sound of one channel.
+mtmd_input_chunks * rkllmjs_projector_hear(const mtmd_context * projector, size_t count, const float * samples) {
+    return guarded<mtmd_input_chunks *>(nullptr, [&] {
+        return cut(projector, mtmd::bitmap(mtmd_bitmap_init_from_audio(count, samples)));
     });
 }
 

@@ -1,4 +1,4 @@
-//! The functions of `cpp/llama_shim.cpp` and `cpp/projector_shim.cpp`.
+//! The functions of `cpp/llama_shim.cpp`, `cpp/projector_shim.cpp` and `cpp/sound_shim.cpp`.
 
 use std::ffi::{CStr, c_char, c_void};
 
@@ -107,6 +107,15 @@ unsafe extern "C" {
     ) -> *mut sys::mtmd_context;
     pub(crate) fn rkllmjs_projector_free(projector: *mut sys::mtmd_context);
     pub(crate) fn rkllmjs_projector_sees(projector: *const sys::mtmd_context) -> i32;
+    pub(crate) fn rkllmjs_projector_rate(projector: *const sys::mtmd_context) -> i32;
+    pub(crate) fn rkllmjs_projector_hear(
+        projector: *const sys::mtmd_context,
+        count: usize,
+        samples: *const f32,
+    ) -> *mut sys::mtmd_input_chunks;
+    pub(crate) fn rkllmjs_sound_open(bytes: *const u8, length: usize, kind: i32, rate: u32) -> *mut c_void;
+    pub(crate) fn rkllmjs_sound_read(decoder: *mut c_void, samples: *mut f32, most: u64) -> u64;
+    pub(crate) fn rkllmjs_sound_close(decoder: *mut c_void);
     pub(crate) fn rkllmjs_projector_read(
         projector: *const sys::mtmd_context,
         width: u32,

@@ -31,6 +31,7 @@ mod saved_cells;
 mod saving;
 mod scorer;
 mod session;
+mod sound;
 mod threads;
 
 pub use backend::{Gpu, at_exit, cpu_flavour, gpus, has_gpu, release_memory, start, system_info};
@@ -40,8 +41,9 @@ pub use engine::{EngineOptions, LlamaEngine, kept_prefixes};
 pub use log::{LogLevel, LogSink};
 pub use media::mutual_rows_max;
 pub use model::{LoadOptions, Model};
-pub use projector::{ImagePart, Pixels, Projector, ProjectorOptions};
+pub use projector::{MediumPart, Pixels, Projector, ProjectorOptions};
 pub use quantize::{FILE_TYPES, QuantizeOptions, quantize};
 pub use saving::STATE_VERSION;
 pub use session::{Row, Sampler, Session, SessionOptions};
+pub use sound::{Decoded, SoundFormat, decode_sound};
 pub use threads::ThreadPool;

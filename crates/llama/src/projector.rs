@@ -44,16 +44,19 @@ impl<'a> Pixels<'a> {
     }
 }
 
-/// A piece of what stands for an image in a prompt.
+/// A piece of what stands for an image or for sound in a prompt.
 #[derive(Debug, Clone, PartialEq)]
-pub enum ImagePart {
-    /// Tokens of the text model: what stands round images, or between their tiles.
+pub enum MediumPart {
+    /// Tokens of the text model: what stands round images and sound, or between tiles of images.
     Tokens(Vec<Token>),
     /// Rows, one after the other.
     Rows(Vec<f32>, RowAttention, RowPlaces),
 }
 
-/// What turns images into rows for one text model.
+/// llama.cpp asserts that sound has more than one sample.
+const SAMPLES_LEAST: usize = 2;
+
+/// What turns images or sound into rows for one text model.
 ///
 /// The file must have been checked before: what reads it ends the process on some broken ones.
 #[derive(Debug)]
@@ -102,11 +105,23 @@ impl Projector {
             return Err(if stop() { stopped() } else { not_loaded(path, &failed) });
         };
         let this = Self { projector, log, model: Arc::clone(model) };
-        // SAFETY: the projector is alive.
-        if unsafe { ffi::rkllmjs_projector_sees(this.projector.as_ptr()) } != 1 {
-            return Err(not_loaded(path, "it turns no images into rows"));
+        if !this.sees() && this.sound_rate().is_none() {
+            return Err(not_loaded(path, "it turns neither images nor sound into rows"));
         }
         Ok(this)
+    }
+
+    /// Whether it turns images into rows.
+    pub fn sees(&self) -> bool {
+        // SAFETY: the projector is alive.
+        unsafe { ffi::rkllmjs_projector_sees(self.projector.as_ptr()) == 1 }
+    }
+
+    /// Samples a second of the sound that it turns into rows, if it does.
+    pub fn sound_rate(&self) -> Option<u32> {
+        // SAFETY: the projector is alive.
+        let rate = unsafe { ffi::rkllmjs_projector_rate(self.projector.as_ptr()) };
+        u32::try_from(rate).ok().filter(|&rate| rate > 0)
     }
 
     /// What stands for an image in a prompt. `stop` is asked now and then whether to give up.
@@ -120,9 +135,46 @@ impl Projector {
         image: Pixels<'_>,
         most: u32,
         stop: &dyn Fn() -> bool,
-    ) -> Result<Vec<ImagePart>, Error> {
+    ) -> Result<Vec<MediumPart>, Error> {
+        let Pixels { width, height, bytes } = image;
+        let projector = self.projector.as_ptr();
+        // SAFETY: there are three bytes for each pixel; exceptions are caught by the shim.
+        let cut = || unsafe { ffi::rkllmjs_projector_read(projector, width, height, bytes.as_ptr()) };
+        self.turn(cut, "llama.cpp cannot cut the image", most, stop)
+    }
+
+    /// What stands in a prompt for sound of one channel, with as many samples a second as
+    /// [`sound_rate`](Self::sound_rate) says. `stop` is asked now and then whether to give up.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn listen(
+        &mut self,
+        samples: &[f32],
+        most: u32,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Vec<MediumPart>, Error> {
+        if samples.len() < SAMPLES_LEAST {
+            return Err(failed("llama.cpp cannot cut sound as short as this"));
+        }
+        let projector = self.projector.as_ptr();
+        // SAFETY: there are so many samples; exceptions are caught by the shim.
+        let cut = || unsafe { ffi::rkllmjs_projector_hear(projector, samples.len(), samples.as_ptr()) };
+        self.turn(cut, "llama.cpp cannot cut the sound", most, stop)
+    }
+
+    /// Cuts a medium, and turns the pieces into rows.
+    fn turn(
+        &mut self,
+        cut: impl Fn() -> *mut sys::mtmd_input_chunks,
+        refusal: &str,
+        most: u32,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Vec<MediumPart>, Error> {
         self.log.listen();
-        let parts = self.chunks(image).and_then(|chunks| self.parts(&chunks, most, stop));
+        let chunks = NonNull::new(cut()).map(Chunks).ok_or_else(|| failed(refusal));
+        let parts = chunks.and_then(|chunks| self.parts(&chunks, most, stop));
         let why = self.log.stop_listening();
         parts.map_err(|error| {
             if error.code == ErrorCode::EngineFailed && !why.is_empty() {
@@ -132,20 +184,12 @@ impl Projector {
         })
     }
 
-    fn chunks(&self, image: Pixels<'_>) -> Result<Chunks, Error> {
-        let Pixels { width, height, bytes } = image;
-        // SAFETY: there are three bytes for each pixel; exceptions are caught by the shim.
-        let chunks =
-            unsafe { ffi::rkllmjs_projector_read(self.projector.as_ptr(), width, height, bytes.as_ptr()) };
-        NonNull::new(chunks).map(Chunks).ok_or_else(|| failed("llama.cpp cannot cut the image"))
-    }
-
     fn parts(
         &mut self,
         chunks: &Chunks,
         most: u32,
         stop: &dyn Fn() -> bool,
-    ) -> Result<Vec<ImagePart>, Error> {
+    ) -> Result<Vec<MediumPart>, Error> {
         let mut cut = Vec::new();
         while let Some(chunk) = self.chunk(chunks, cut.len())? {
             cut.push(chunk);
@@ -157,10 +201,10 @@ impl Projector {
         let mut parts = Vec::with_capacity(cut.len());
         for (index, chunk) in cut.into_iter().enumerate() {
             parts.push(match chunk {
-                Chunk::Tokens(tokens) => ImagePart::Tokens(tokens),
+                Chunk::Tokens(tokens) => MediumPart::Tokens(tokens),
                 Chunk::Rows(count, attention) => {
                     let places = places(chunks, index, count)?;
-                    ImagePart::Rows(self.rows(chunks, index, count, stop)?, attention, places)
+                    MediumPart::Rows(self.rows(chunks, index, count, stop)?, attention, places)
                 }
             });
         }

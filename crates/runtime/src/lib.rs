@@ -11,11 +11,11 @@ mod diagnose;
 mod file;
 mod fill;
 mod groups;
-mod images;
 mod info;
 mod inspect;
 mod load;
 mod machine;
+mod media;
 mod model;
 mod native_prompt;
 mod npu_status;
@@ -35,13 +35,13 @@ mod unfinished;
 pub use answer::{Answer, AnswerChoice, AnswerEnd, AnswerPart};
 pub use control_vectors::ControlVector;
 pub use diagnose::{Question, diagnose};
-pub use images::{ImageData, ImageSource};
 pub use inspect::inspect;
 pub use load::{
     EngineProgram, Hooks, ImageTagOptions, LOAD_OPTIONS, LoadOptions, NPU_OPTIONS, NpuOptions, load,
     serve_engine,
 };
 pub use machine::{Machine, machine};
+pub use media::{MediumData, MediumKind, MediumSource};
 pub use model::{Model, PromptInput};
 pub use npu_status::npu_status;
 pub use perplexity::PerplexityOptions;

@@ -16,7 +16,7 @@ use crate::answer::Answer;
 use crate::control_vectors::{self, ControlVector};
 use crate::fill;
 use crate::groups::compute_groups;
-use crate::images::{ImageSource, Seen, Vision};
+use crate::media::{MediumSource, Seen, Senses};
 use crate::prepare::Prepare;
 use crate::rank_head::Ranks;
 use crate::reading::{Desk, Reading};
@@ -48,8 +48,8 @@ pub enum PromptInput {
     Text(String),
     /// Tokens as they are.
     Tokens(Vec<Token>),
-    /// A conversation, rendered with the model's chat template, and its images in their order.
-    Messages(Messages, RenderOptions, Vec<ImageSource>),
+    /// A conversation, rendered with the model's chat template, and its images and sounds in their order.
+    Messages(Messages, RenderOptions, Vec<MediumSource>),
     /// What comes before the answer, text or tokens, and the text that comes after it.
     Fill(Box<PromptInput>, String),
     /// What the engine reads itself, and the tokens if that is what it reads.
@@ -106,8 +106,8 @@ pub(crate) struct Parts {
     /// Compiles what an answer is held to, where the engine can be.
     pub(crate) compile: Option<Compile>,
     pub(crate) template: Option<String>,
-    /// What reads images, or why nothing does.
-    pub(crate) vision: Result<Vision, Error>,
+    /// What reads images or sound, or why nothing does.
+    pub(crate) senses: Result<Senses, Error>,
     /// Numbers in the vector of a token, where prompts of vectors are taken and it is known.
     pub(crate) embedding_length: Option<u32>,
     /// How the model ranks documents.
@@ -225,9 +225,9 @@ impl Model {
         let mut request = options.build(&limits.options, self.vocabulary_size()?, random_seed())?;
         request.max_tokens = request.max_tokens.or(parts.default_max_tokens);
         self.check_adapters(&request.adapters)?;
-        if let PromptInput::Messages(messages, render, _) = &prompt {
+        if let PromptInput::Messages(messages, render, media) = &prompt {
             self.check_tools(render, &request)?;
-            self.check_images(messages)?;
+            self.check_media(messages, media)?;
         }
         let (answer, submission, reading) = self.begin(&prompt, request.choices, notify)?;
         // Not `self`: a queued job must not keep a model open that its owner has let go of.
@@ -299,11 +299,12 @@ impl Model {
         Ok(())
     }
 
-    /// Refuses images for a model that cannot see.
-    fn check_images(&self, messages: &Messages) -> Result<(), Error> {
-        match &self.inner.parts.vision {
-            Err(refusal) if messages.images() > 0 => Err(refusal.clone()),
-            _ => Ok(()),
+    /// Refuses images for a model that cannot see, and sound for one that cannot hear.
+    fn check_media(&self, messages: &Messages, media: &[MediumSource]) -> Result<(), Error> {
+        match &self.inner.parts.senses {
+            _ if messages.media() == 0 => Ok(()),
+            Err(refusal) => Err(refusal.clone()),
+            Ok(senses) => senses.check(media),
         }
     }
 
@@ -319,7 +320,7 @@ impl Model {
         }
         let stop = || submission.is_cancelled();
         let read = self.read_prompt(prompt, &stop).and_then(|read| self.with_kept(read, prompt));
-        let is_closing = self.inner.parts.vision.as_ref().is_ok_and(Vision::is_closing);
+        let is_closing = self.inner.parts.senses.as_ref().is_ok_and(Senses::is_closing);
         let request = read.and_then(|read| self.complete(request, read, reading));
         match request.and_then(|request| self.compile(&request).map(|()| request)) {
             Ok(request) => submission.start(request),
@@ -382,14 +383,14 @@ impl Model {
             PromptInput::Messages(messages, ..) if in_engine => {
                 only_user_text(messages).map(ReadPrompt::native_text)
             }
-            PromptInput::Messages(messages, options, images) => {
+            PromptInput::Messages(messages, options, media) => {
                 let rendered = self.template()?.render(messages, options)?;
                 let format = rendered.format().cloned();
                 let tokenizer = self.tokenizer()?;
                 let thoughts = thought_limit(rendered.thoughts(), options, tokenizer.as_ref())?;
-                let read: ReadPrompt = match &self.inner.parts.vision {
-                    Ok(vision) if messages.images() > 0 => {
-                        vision.see(rendered.pieces(tokenizer.as_ref())?, images, stop)?.into()
+                let read: ReadPrompt = match &self.inner.parts.senses {
+                    Ok(senses) if messages.media() > 0 => {
+                        senses.see(rendered.pieces(tokenizer.as_ref())?, media, stop)?.into()
                     }
                     _ => rendered.tokenize(tokenizer.as_ref())?.into(),
                 };
@@ -534,7 +535,7 @@ impl Model {
     ///
     /// As [`ChatTemplate::render`]; `unsupported` without a template.
     pub fn apply_chat_template(&self, messages: &Messages, options: &RenderOptions) -> Result<String, Error> {
-        refuse_images(messages)?;
+        refuse_media(messages)?;
         Ok(self.template()?.render(messages, options)?.text())
     }
 
@@ -544,7 +545,7 @@ impl Model {
     ///
     /// As [`apply_chat_template`](Self::apply_chat_template).
     pub fn count_tokens(&self, messages: &Messages, options: &RenderOptions) -> Result<usize, Error> {
-        refuse_images(messages)?;
+        refuse_media(messages)?;
         Ok(self.template()?.render(messages, options)?.tokenize(self.tokenizer()?.as_ref())?.len())
     }
 
@@ -778,15 +779,15 @@ impl Model {
     /// The tokens of a prompt.
     pub(crate) fn prompt_tokens(&self, prompt: &PromptInput) -> Result<Vec<Token>, Error> {
         if let PromptInput::Messages(messages, ..) = prompt {
-            refuse_images(messages)?;
+            refuse_media(messages)?;
         }
         self.read_prompt(prompt, &|| false).map(|read| read.tokens)
     }
 
     /// Ends everything: running answers end `cancelled`. Returns at once; may be called twice.
     pub fn close(&self) {
-        if let Ok(vision) = &self.inner.parts.vision {
-            vision.close();
+        if let Ok(senses) = &self.inner.parts.senses {
+            senses.close();
         }
         self.inner.parts.prepare.close();
         self.inner.parts.handle.close();
@@ -797,20 +798,20 @@ impl Model {
         self.inner.parts.handle.wait_closed(CLOSE_MOST);
         registry::remove(&self.inner.parts.handle);
         *self.vocabulary() = Vocabulary::Closed;
-        if let Ok(vision) = &self.inner.parts.vision {
-            vision.free();
+        if let Ok(senses) = &self.inner.parts.senses {
+            senses.free();
         }
         rkllmjs_llama::release_memory();
     }
 }
 
-/// What a conversation with images takes shows once they are read, which is not for whoever waits for an answer at
+/// What a conversation with images or sound takes shows once they are read, which is not for whoever waits for an answer at
 /// once.
-fn refuse_images(messages: &Messages) -> Result<(), Error> {
-    if messages.images() == 0 {
+fn refuse_media(messages: &Messages) -> Result<(), Error> {
+    if messages.media() == 0 {
         return Ok(());
     }
-    let message = "cannot hold images here: what they take is known once they are read, as usage.promptTokens of an \
+    let message = "cannot hold images or audio here: what they take is known once they are read, as usage.promptTokens of an \
                    answer tells";
     Err(Error::unsupported("messages", message))
 }

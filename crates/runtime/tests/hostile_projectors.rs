@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use folder::Folder;
 use rkllmjs_chat::{Messages, RenderOptions};
 use rkllmjs_core::{ErrorCode, GenerateOptions, Outcome};
-use rkllmjs_runtime::{Hooks, ImageData, ImageSource, LoadOptions, Model, PromptInput, load};
+use rkllmjs_runtime::{Hooks, LoadOptions, MediumData, MediumKind, MediumSource, Model, PromptInput, load};
 use rkllmjs_synthetic::{Data, Draft, Kind, Options, Value, draft};
 
 const KINDS: [Kind; 5] = [
@@ -61,7 +61,11 @@ fn options(mmproj: &Path) -> LoadOptions {
 fn look(model: &Model) -> Outcome {
     let json = r#"[{"role":"user","content":[{"type":"text","text":"What is "},{"type":"image"}]}]"#;
     let messages = Messages::from_json(json).expect("messages");
-    let images = vec![ImageSource { place: "messages[0]".to_owned(), data: ImageData::Bytes(image()) }];
+    let images = vec![MediumSource {
+        kind: MediumKind::Image,
+        place: "messages[0]".to_owned(),
+        data: MediumData::Bytes(image()),
+    }];
     let options = GenerateOptions { max_tokens: Some(2.0), ..Default::default() };
     let prompt = PromptInput::Messages(messages, RenderOptions::default(), images);
     model.generate(prompt, &options, Box::new(|| {})).expect("a place in the queue").wait()

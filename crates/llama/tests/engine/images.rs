@@ -7,7 +7,7 @@ use rkllmjs_core::{
     Engine, ErrorCode, FIRST_ROW_TOKEN, GenerateOptions, Medium, Request, RowAttention, RowPlaces, Run,
     StepOutcome, Token, Tokenizer,
 };
-use rkllmjs_llama::{EngineOptions, ImagePart, Model, Pixels, Projector, ProjectorOptions};
+use rkllmjs_llama::{EngineOptions, MediumPart, Model, Pixels, Projector, ProjectorOptions};
 use rkllmjs_synthetic::{Data, Draft, Kind, Options, WeightType, draft};
 
 use crate::support::{Bench, SyntheticModel, Taken, engine_options, greedy, tiny};
@@ -25,7 +25,7 @@ fn plain(width: u32, height: u32, colour: [u8; 3]) -> Vec<u8> {
     (0..width * height).flat_map(|_| colour).collect()
 }
 
-fn read(projector: &mut Projector, colour: [u8; 3]) -> Vec<ImagePart> {
+fn read(projector: &mut Projector, colour: [u8; 3]) -> Vec<MediumPart> {
     let bytes = plain(40, 20, colour);
     let pixels = Pixels::new(40, 20, &bytes).expect("an image");
     projector.read(pixels, 1000, &|| false).expect("it is read")
@@ -35,12 +35,12 @@ fn read(projector: &mut Projector, colour: [u8; 3]) -> Vec<ImagePart> {
 fn an_image_becomes_the_same_rows_every_time_and_another_one_others() {
     let mut projector = projector(&tiny(), Kind::Projector, WIDTH);
     let red = read(&mut projector, [255, 0, 0]);
-    let [ImagePart::Rows(rows, RowAttention::Causal, RowPlaces::Line)] = red.as_slice() else {
+    let [MediumPart::Rows(rows, RowAttention::Causal, RowPlaces::Line)] = red.as_slice() else {
         panic!("{red:?}")
     };
     assert_eq!(rows.len(), 16 * WIDTH as usize);
     assert_eq!(read(&mut projector, [255, 0, 0]), red);
-    let ImagePart::Rows(blue, ..) = &read(&mut projector, [0, 0, 255])[0] else { panic!("no rows") };
+    let MediumPart::Rows(blue, ..) = &read(&mut projector, [0, 0, 255])[0] else { panic!("no rows") };
     let apart = rows.iter().zip(blue).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(apart > 0.01, "{apart}");
 }
@@ -50,9 +50,9 @@ fn rows_that_see_each_other_stand_between_the_tokens_that_their_model_knows() {
     let model = tiny();
     let parts = read(&mut projector(&model, Kind::ProjectorGemma3, WIDTH), [0, 255, 0]);
     let [
-        ImagePart::Tokens(before),
-        ImagePart::Rows(rows, RowAttention::Mutual, RowPlaces::Line),
-        ImagePart::Tokens(after),
+        MediumPart::Tokens(before),
+        MediumPart::Rows(rows, RowAttention::Mutual, RowPlaces::Line),
+        MediumPart::Tokens(after),
     ] = parts.as_slice()
     else {
         panic!("{parts:?}")

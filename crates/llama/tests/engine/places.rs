@@ -10,7 +10,7 @@ use rkllmjs_core::{
     Engine, ErrorCode, FIRST_ROW_TOKEN, GenerateOptions, Medium, Request, RowAttention, RowPlaces, Run,
     SequenceId, StepOutcome, Token, Tokenizer,
 };
-use rkllmjs_llama::{EngineOptions, ImagePart, Model, Pixels, Projector, ProjectorOptions};
+use rkllmjs_llama::{EngineOptions, MediumPart, Model, Pixels, Projector, ProjectorOptions};
 use rkllmjs_synthetic::{Kind, Options};
 
 use crate::support::{Bench, SyntheticModel, Taken, engine_options, greedy};
@@ -85,10 +85,10 @@ impl Prompt {
         self.tokens.extend(tokens);
     }
 
-    fn add(&mut self, part: ImagePart, width: usize) {
+    fn add(&mut self, part: MediumPart, width: usize) {
         let (values, attention, places) = match part {
-            ImagePart::Tokens(tokens) => return self.add_text(tokens),
-            ImagePart::Rows(values, attention, places) => (values, attention, places),
+            MediumPart::Tokens(tokens) => return self.add_text(tokens),
+            MediumPart::Rows(values, attention, places) => (values, attention, places),
         };
         let first = self.media.last().map_or(FIRST_ROW_TOKEN, |medium| medium.tokens().end);
         let medium = Medium::new(first, width, values, attention).and_then(|medium| medium.placed(places));
@@ -316,7 +316,7 @@ fn images_of_such_models_stand_in_grids_of_their_shape() {
         let parts = projector.read(Pixels::new(across, down, &bytes).expect("an image"), 1000, &|| false);
         let parts = parts.expect("it is read");
         let found = parts.iter().find_map(|part| match part {
-            ImagePart::Rows(values, RowAttention::Causal, places) => Some((values.len() / 64, *places)),
+            MediumPart::Rows(values, RowAttention::Causal, places) => Some((values.len() / 64, *places)),
             _ => None,
         });
         assert_eq!(found, Some((rows, RowPlaces::Grid { columns })), "{across} × {down}");
@@ -324,8 +324,8 @@ fn images_of_such_models_stand_in_grids_of_their_shape() {
     let large = picture(1000, 800);
     let parts = projector.read(Pixels::new(1000, 800, &large).expect("an image"), 1000, &|| false);
     let rows = parts.expect("it is read").into_iter().find_map(|part| match part {
-        ImagePart::Rows(values, ..) => Some(values.len() / 64),
-        ImagePart::Tokens(_) => None,
+        MediumPart::Rows(values, ..) => Some(values.len() / 64),
+        MediumPart::Tokens(_) => None,
     });
     assert!(rows.is_some_and(|rows| (40..=64).contains(&rows)), "it is scaled down to 64 rows: {rows:?}");
 }

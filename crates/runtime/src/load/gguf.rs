@@ -10,9 +10,9 @@ use rkllmjs_llama::{self as llama, EngineOptions, LlamaEngine, Pooling, Projecto
 
 use super::kept::Kept;
 use super::{Hooks, LoadOptions, isolated, stopped};
-use crate::images::Vision;
 use crate::info::{Abilities, describe};
 use crate::machine::machine;
+use crate::media::{MediumKind, Senses};
 use crate::model::{Compile, Model, Parts, Vocabulary};
 use crate::plan::Plan;
 use crate::prepare::Prepare;
@@ -30,7 +30,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
     let isolated = isolated::is_wanted(options, false)?;
     let projector = projector_file(options, &facts, isolated)?;
     let plan = plan(options, &facts, draft.as_ref(), projector.as_ref())?;
-    let mut vision = Err(no_projector());
+    let mut senses = Err(no_projector());
     let (engine, vocabulary): (Box<dyn Engine>, Arc<llama::Model>) = if isolated {
         // Text becomes tokens on this side, where it is needed while the engine computes.
         let vocabulary = llama::Model::load_vocabulary(first)?;
@@ -39,7 +39,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
         let weights = load_weights(first, options, hooks)?;
         let engine = engine(Arc::clone(&weights), options, &facts, &plan, hooks)?;
         if let (Some(path), Some(_)) = (options.mmproj.as_deref(), projector) {
-            vision = Ok(load_projector(Path::new(path), &weights, &plan, hooks)?);
+            senses = Ok(load_projector(Path::new(path), &weights, &plan, hooks)?);
         }
         (Box::new(with_draft(engine, options, draft.as_ref(), hooks)?), weights)
     };
@@ -62,7 +62,10 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
     let abilities = Abilities {
         generates: !only_reads,
         ranks_with: ranks.name(template.as_deref()),
-        media: if vision.is_ok() { &["image"] } else { &[] },
+        media: senses.as_ref().map_or(&[], |senses| match senses.kind() {
+            MediumKind::Image => &["image"],
+            MediumKind::Audio => &["audio"],
+        }),
     };
     Ok(Model::new(Parts {
         info: describe(path, file, &facts, &plan, template.as_deref(), abilities, isolated),
@@ -77,7 +80,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
         check_adapter: file::check_adapter,
         ranks,
         embed_refusal: embed_refusal(&facts, options.pooling.as_deref()),
-        vision,
+        senses,
         template,
         handle,
     }))
@@ -134,10 +137,10 @@ fn projector_file(
     file::open_projector(Path::new(path), facts).map(Some)
 }
 
-/// Why a model without a projector cannot see.
+/// Why a model without a projector cannot see and hear.
 fn no_projector() -> Error {
-    let message = "must be given when the model is loaded: it is what reads images, a GGUF file of its own that comes \
-                   with models that can see";
+    let message = "must be given when the model is loaded: it is what reads images or audio, a GGUF file of its own that \
+                   comes with models that can see or hear";
     Error::unsupported("mmproj", message)
 }
 
@@ -146,7 +149,7 @@ fn load_projector(
     weights: &Arc<llama::Model>,
     plan: &Plan,
     hooks: &Hooks,
-) -> Result<Vision, Error> {
+) -> Result<Senses, Error> {
     let options = ProjectorOptions {
         threads: plan.threads_batch,
         gpu: llama::has_gpu(),
@@ -158,7 +161,7 @@ fn load_projector(
     if stop() {
         return Err(stopped());
     }
-    Ok(Vision::new(loaded?, weights.input_size(), plan.context))
+    Ok(Senses::new(loaded?, weights.input_size(), plan.context))
 }
 
 /// The checked file of the draft model, if there is one.

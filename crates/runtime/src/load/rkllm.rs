@@ -142,7 +142,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions, hooks: &Hooks) -> Result<
         embedding_length: facts.embedding_size,
         ranks: Ranks::ByAnswer,
         embed_refusal: None,
-        vision: Err(sees_embeddings_only()),
+        senses: Err(sees_embeddings_only()),
         handle,
     }))
 }

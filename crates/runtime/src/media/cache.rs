@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use rkllmjs_core::{Error, FIRST_ROW_TOKEN, Medium, RowAttention, RowPlaces, Token};
-use rkllmjs_llama::ImagePart;
+use rkllmjs_llama::MediumPart;
 
 /// Most images whose rows are kept.
 const IMAGES_MAX: usize = 64;
@@ -70,14 +70,14 @@ impl Cache {
     pub(super) fn insert(
         &mut self,
         file: &[u8],
-        parts: Vec<ImagePart>,
+        parts: Vec<MediumPart>,
         width: usize,
     ) -> Result<Vec<Part>, Error> {
         let parts: Vec<Part> = parts
             .into_iter()
             .map(|part| match part {
-                ImagePart::Tokens(tokens) => Ok(Part::Tokens(tokens)),
-                ImagePart::Rows(values, attention, places) => {
+                MediumPart::Tokens(tokens) => Ok(Part::Tokens(tokens)),
+                MediumPart::Rows(values, attention, places) => {
                     self.medium(values, width, attention, places).map(Part::Rows)
                 }
             })
@@ -112,13 +112,13 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use rkllmjs_core::{FIRST_ROW_TOKEN, RowAttention, RowPlaces, Token};
-    use rkllmjs_llama::ImagePart;
+    use rkllmjs_llama::MediumPart;
 
     use super::{Cache, IMAGES_MAX, Part};
 
     fn insert(cache: &mut Cache, file: &[u8], rows: usize) -> (Token, Token) {
-        let rows = ImagePart::Rows(vec![0.5; rows * 4], RowAttention::Causal, RowPlaces::Line);
-        let parts = vec![ImagePart::Tokens(vec![7]), rows];
+        let rows = MediumPart::Rows(vec![0.5; rows * 4], RowAttention::Causal, RowPlaces::Line);
+        let parts = vec![MediumPart::Tokens(vec![7]), rows];
         let parts = cache.insert(file, parts, 4).expect("rows");
         tokens(&parts)
     }

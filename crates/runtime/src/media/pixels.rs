@@ -7,7 +7,7 @@ use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, Limits, g
 use rkllmjs_core::Error;
 use rkllmjs_llama::Pixels;
 
-use super::source::ImageSource;
+use super::source::MediumSource;
 
 /// Most pixels of a side.
 const SIDE_MAX: u32 = 8192;
@@ -36,13 +36,13 @@ impl Decoded {
 }
 
 /// Decodes a PNG, JPEG, WebP or GIF, of which the first picture counts. Its size is looked at before its pixels.
-pub(super) fn decode(source: &ImageSource, bytes: &[u8]) -> Result<Decoded, Error> {
+pub(super) fn decode(source: &MediumSource, bytes: &[u8]) -> Result<Decoded, Error> {
     // Whatever a hostile file finds to trip over stays here.
     let decoded = catch_unwind(AssertUnwindSafe(|| decode_unguarded(source, bytes)));
     decoded.unwrap_or_else(|_| Err(source.wrong("the image is damaged: its decoder gave up")))
 }
 
-fn decode_unguarded(source: &ImageSource, bytes: &[u8]) -> Result<Decoded, Error> {
+fn decode_unguarded(source: &MediumSource, bytes: &[u8]) -> Result<Decoded, Error> {
     let format = guess_format(bytes).ok().filter(|format| FORMATS.contains(format));
     let format = format.ok_or_else(|| source.wrong("is no PNG, JPEG, WebP or GIF image"))?;
     let refused = |error: ImageError| refused(source, &error);
@@ -70,7 +70,7 @@ fn decode_unguarded(source: &ImageSource, bytes: &[u8]) -> Result<Decoded, Error
 
 const FORMATS: [ImageFormat; 4] = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Gif];
 
-fn check_size(source: &ImageSource, width: u32, height: u32) -> Result<(), Error> {
+fn check_size(source: &MediumSource, width: u32, height: u32) -> Result<(), Error> {
     if width == 0 || height == 0 {
         return Err(source.wrong("the image has no pixels"));
     }
@@ -92,7 +92,7 @@ fn check_size(source: &ImageSource, width: u32, height: u32) -> Result<(), Error
 }
 
 /// Each scan of a JPEG goes over all of its pixels, however little it says of them.
-fn check_scans(source: &ImageSource, bytes: &[u8], pixels: u64) -> Result<(), Error> {
+fn check_scans(source: &MediumSource, bytes: &[u8], pixels: u64) -> Result<(), Error> {
     let scans = bytes.windows(2).filter(|pair| *pair == [0xff, 0xda]).count() as u64;
     if scans.saturating_mul(pixels) <= SCANNED_PIXELS_MAX {
         return Ok(());
@@ -103,7 +103,7 @@ fn check_scans(source: &ImageSource, bytes: &[u8], pixels: u64) -> Result<(), Er
     Err(source.too_much(&what))
 }
 
-fn refused(source: &ImageSource, error: &ImageError) -> Error {
+fn refused(source: &MediumSource, error: &ImageError) -> Error {
     match error {
         ImageError::Limits(_) => source.too_much(&format!(
             "the image is too large: {error}; at most {SIDE_MAX} pixels a side are allowed"
@@ -135,12 +135,12 @@ mod tests {
     use image::{DynamicImage, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
     use rkllmjs_core::{Error, ErrorCode};
 
-    use super::super::source::{ImageData, ImageSource};
+    use super::super::source::{MediumData, MediumKind, MediumSource};
     use super::{Decoded, decode};
 
     fn run(bytes: &[u8]) -> Result<Decoded, Error> {
-        let source =
-            ImageSource { place: "messages[0].content[0]".to_owned(), data: ImageData::Bytes(Vec::new()) };
+        let place = "messages[0].content[0]".to_owned();
+        let source = MediumSource { kind: MediumKind::Image, place, data: MediumData::Bytes(Vec::new()) };
         decode(&source, bytes)
     }
 

@@ -6,15 +6,15 @@ use rkllmjs_core::{Error, ErrorCode, Medium, Token};
 use rkllmjs_llama::Projector;
 
 use super::cache::{Cache, Part};
-use super::pixels;
-use super::source::ImageSource;
+use super::source::{MediumKind, MediumSource};
+use super::{pixels, sound};
 use crate::model::closed;
 use crate::registry::LoadGuard;
 
-/// What lets a model see: its projector, which works on the thread that prepares prompts, so that no answer waits for
-/// it, and the rows of images it has seen.
+/// What lets a model see or hear: its projector, which works on the thread that prepares prompts, so that no answer waits
+/// for it, and the rows of what it has seen and heard.
 #[derive(Debug)]
-pub(crate) struct Vision {
+pub(crate) struct Senses {
     /// `None` once the model is closed.
     projector: Mutex<Option<Projector>>,
     cache: Mutex<Cache>,
@@ -23,9 +23,11 @@ pub(crate) struct Vision {
     /// Most tokens of a prompt.
     context: u32,
     is_closing: AtomicBool,
+    /// What it reads.
+    kind: MediumKind,
 }
 
-/// A prompt with images in it.
+/// A prompt with images and sound in it.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) tokens: Vec<Token>,
@@ -34,9 +36,11 @@ pub(crate) struct Seen {
     pub(crate) shares: bool,
 }
 
-impl Vision {
+impl Senses {
     pub(crate) fn new(projector: Projector, width: usize, context: u32) -> Self {
+        let kind = if projector.sees() { MediumKind::Image } else { MediumKind::Audio };
         Self {
+            kind,
             projector: Mutex::new(Some(projector)),
             cache: Mutex::default(),
             width,
@@ -45,16 +49,34 @@ impl Vision {
         }
     }
 
-    /// The prompt that `pieces` make with `images` in their places. `stop` is asked now and then whether to give up.
+    /// What it reads.
+    pub(crate) fn kind(&self) -> MediumKind {
+        self.kind
+    }
+
+    /// Refuses what it does not read.
     ///
     /// # Errors
     ///
-    /// `invalid-request` and `payload-too-large` about an image, with its place; `context-exceeded`; as
+    /// `unsupported`, with the place of the first.
+    pub(crate) fn check(&self, media: &[MediumSource]) -> Result<(), Error> {
+        let Some(other) = media.iter().find(|medium| medium.kind != self.kind) else { return Ok(()) };
+        let (place, given, read) = (&other.place, other.kind.name(), self.kind.name());
+        let message =
+            format!("{place}: {given} cannot be read: the projector of this model reads {read} alone");
+        Err(Error::new(ErrorCode::Unsupported, message))
+    }
+
+    /// The prompt that `pieces` make with `media` in their places. `stop` is asked now and then whether to give up.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-request` and `payload-too-large` about a medium, with its place; `context-exceeded`; as
     /// [`Projector::read`].
     pub(crate) fn see(
         &self,
         pieces: Vec<Piece>,
-        images: &[ImageSource],
+        media: &[MediumSource],
         stop: &dyn Fn() -> bool,
     ) -> Result<Seen, Error> {
         let mut seen = Seen::default();
@@ -64,11 +86,11 @@ impl Vision {
                     seen.tokens.extend(tokens);
                     continue;
                 }
-                Piece::Image(number) => number,
+                Piece::Medium(number) => number,
             };
             let missing =
-                || Error::new(ErrorCode::Internal, "the conversation has more images than came with it");
-            for part in self.look_at(images.get(number).ok_or_else(missing)?, stop)? {
+                || Error::new(ErrorCode::Internal, "the conversation has more media than came with it");
+            for part in self.take_in(media.get(number).ok_or_else(missing)?, stop)? {
                 seen.add(part);
             }
             if seen.tokens.len() >= self.context as usize {
@@ -79,22 +101,29 @@ impl Vision {
         Ok(seen)
     }
 
-    /// What stands for an image.
-    fn look_at(&self, source: &ImageSource, stop: &dyn Fn() -> bool) -> Result<Vec<Part>, Error> {
+    /// What stands for a medium.
+    fn take_in(&self, source: &MediumSource, stop: &dyn Fn() -> bool) -> Result<Vec<Part>, Error> {
         let file = source.bytes()?;
         if let Some(parts) = self.cache().find(&file) {
             return Ok(parts);
         }
-        let decoded = pixels::decode(source, &file)?;
-        let pixels = decoded.pixels();
-        let pixels = pixels.ok_or_else(|| source.wrong("the image has no pixels"))?;
         // So that the end of the process waits for it, as it does for loads.
         let is_ending = Arc::new(AtomicBool::new(false));
         let _guard = LoadGuard::new(Arc::clone(&is_ending));
         let stop = || stop() || self.is_closing() || is_ending.load(Ordering::SeqCst);
-        let mut projector = self.projector();
-        let projector = projector.as_mut().ok_or_else(closed)?;
-        let parts = projector.read(pixels, self.context, &stop)?;
+        let parts = match source.kind {
+            MediumKind::Image => {
+                let decoded = pixels::decode(source, &file)?;
+                let pixels = decoded.pixels().ok_or_else(|| source.wrong("the image has no pixels"))?;
+                self.with_projector(|projector| projector.read(pixels, self.context, &stop))?
+            }
+            MediumKind::Audio => {
+                let rate = self.with_projector(|projector| Ok(projector.sound_rate()))?;
+                let rate = rate.ok_or_else(|| source.wrong("this model does not hear"))?;
+                let samples = sound::decode(source, &file, rate, &stop)?;
+                self.with_projector(|projector| projector.listen(&samples, self.context, &stop))?
+            }
+        };
         self.cache().insert(&file, parts, self.width)
     }
 
@@ -112,6 +141,10 @@ impl Vision {
     pub(crate) fn free(&self) {
         *self.projector() = None;
         *self.cache() = Cache::default();
+    }
+
+    fn with_projector<T>(&self, work: impl FnOnce(&mut Projector) -> Result<T, Error>) -> Result<T, Error> {
+        work(self.projector().as_mut().ok_or_else(closed)?)
     }
 
     fn projector(&self) -> MutexGuard<'_, Option<Projector>> {
