@@ -12,12 +12,14 @@ use rkllmjs_core::{ErrorCode, GenerateOptions, Outcome};
 use rkllmjs_runtime::{Hooks, LoadOptions, MediumData, MediumKind, MediumSource, Model, PromptInput, load};
 use rkllmjs_synthetic::{Data, Draft, Kind, Options, Value, draft};
 
-const KINDS: [Kind; 5] = [
+const KINDS: [Kind; 7] = [
     Kind::Projector,
     Kind::ProjectorGemma3,
     Kind::ProjectorQwen2Vl,
     Kind::ProjectorQwen25Vl,
     Kind::ProjectorQwen3Vl,
+    Kind::ProjectorUltravox,
+    Kind::ProjectorQwen2Audio,
 ];
 
 /// The text model of a projector, and how long its rows are.
@@ -48,9 +50,21 @@ fn image() -> Vec<u8> {
     png.into_inner()
 }
 
+/// A second of a tone.
+fn sound() -> Vec<u8> {
+    let data: Vec<u8> = (0..16_000_i16).flat_map(|i| (i % 40 * 300).to_le_bytes()).collect();
+    let mut wav = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0".to_vec();
+    wav.extend(16_000_u32.to_le_bytes());
+    wav.extend(32_000_u32.to_le_bytes());
+    wav.extend(b"\x02\0\x10\0data");
+    wav.extend((data.len() as u32).to_le_bytes());
+    wav.extend(data);
+    wav
+}
+
 fn options(mmproj: &Path) -> LoadOptions {
     LoadOptions {
-        context_size: Some(128.0),
+        context_size: Some(1024.0),
         max_sequences: Some(2.0),
         threads: Some(1.0),
         mmproj: Some(mmproj.display().to_string()),
@@ -58,16 +72,15 @@ fn options(mmproj: &Path) -> LoadOptions {
     }
 }
 
-fn look(model: &Model) -> Outcome {
-    let json = r#"[{"role":"user","content":[{"type":"text","text":"What is "},{"type":"image"}]}]"#;
-    let messages = Messages::from_json(json).expect("messages");
-    let images = vec![MediumSource {
-        kind: MediumKind::Image,
-        place: "messages[0]".to_owned(),
-        data: MediumData::Bytes(image()),
-    }];
+fn take_in(model: &Model, kind: MediumKind) -> Outcome {
+    let name = kind.name();
+    let json =
+        format!(r#"[{{"role":"user","content":[{{"type":"text","text":"What is "}},{{"type":"{name}"}}]}}]"#);
+    let messages = Messages::from_json(&json).expect("messages");
+    let bytes = if kind == MediumKind::Audio { sound() } else { image() };
+    let media = vec![MediumSource { kind, place: "messages[0]".to_owned(), data: MediumData::Bytes(bytes) }];
     let options = GenerateOptions { max_tokens: Some(2.0), ..Default::default() };
-    let prompt = PromptInput::Messages(messages, RenderOptions::default(), images);
+    let prompt = PromptInput::Messages(messages, RenderOptions::default(), media);
     model.generate(prompt, &options, Box::new(|| {})).expect("a place in the queue").wait()
 }
 
@@ -80,7 +93,8 @@ fn try_projector(model: &Path, mmproj: &Path, what: &str) -> bool {
             false
         }
         Ok(model) => {
-            let error = look(&model).error;
+            let hears = model.info()["media"][0] == "audio";
+            let error = take_in(&model, if hears { MediumKind::Audio } else { MediumKind::Image }).error;
             model.close();
             model.wait_closed();
             error.is_none()
@@ -119,6 +133,8 @@ fn keys_that_are_missing_or_say_something_else_are_typed_errors() {
             "clip.minicpmv_version",
             "clip.vision.spatial_merge_size",
             "clip.vision.n_wa_pattern",
+            "clip.audio.feature_layer",
+            "clip.audio.attention.head_dim",
         ];
         let keys: Vec<String> =
             sound.metadata.iter().map(|(key, _)| key.clone()).chain(more.map(str::to_owned)).collect();

@@ -220,6 +220,18 @@ impl Helper {
         let pixels = picture(across, down);
         // SAFETY: there are three bytes for each pixel.
         let bitmap = unsafe { sys::mtmd_bitmap_init(across, down, pixels.as_ptr()) };
+        self.medium(bitmap);
+    }
+
+    /// The same with sound.
+    fn sound(&mut self, samples: &[f32]) {
+        // SAFETY: there are so many samples.
+        let bitmap = unsafe { sys::mtmd_bitmap_init_from_audio(samples.len(), samples.as_ptr()) };
+        self.medium(bitmap);
+    }
+
+    /// Computes a medium, and frees it.
+    fn medium(&mut self, bitmap: *mut sys::mtmd_bitmap) {
         // SAFETY: a plain function.
         let chunks = unsafe { sys::mtmd_input_chunks_init() };
         let part = sys::mtmd_input_part { text: std::ptr::null(), bitmap };
@@ -426,15 +438,18 @@ fn images_of_several_sequences_are_computed_beside_text() {
     for (prompt, &sequence) in [&first, &second].into_iter().zip(&ids) {
         prompt.compute_to(&mut bench, sequence, 0, prompt.stretches[1]);
     }
-    let rows = |prompt: &'static str, sequence, from: usize, tokens| {
-        let _ = prompt;
-        Run { sequence, start: from as u32, tokens, sample: false, drafted: 0 }
+    let rows = |sequence, from: usize, tokens| Run {
+        sequence,
+        start: from as u32,
+        tokens,
+        sample: false,
+        drafted: 0,
     };
     let (one, two) = (first.stretches[1]..first.stretches[2], second.stretches[1]..second.stretches[2]);
     let (outcome, tray) = bench.step(vec![
-        rows("first", ids[0], one.start, &first.tokens[one.clone()]),
+        rows(ids[0], one.start, &first.tokens[one.clone()]),
         Run { sequence: text, start: 0, tokens: &plain, sample: true, drafted: 0 },
-        rows("second", ids[1], two.start, &second.tokens[two.clone()]),
+        rows(ids[1], two.start, &second.tokens[two.clone()]),
     ]);
     assert_eq!((outcome, tray.0.len()), (StepOutcome::Done, 1));
     assert_eq!(tray.0[0].1.as_ref().expect("a token").token, expected);
@@ -482,4 +497,69 @@ fn such_models_drop_no_tokens_and_others_take_no_grids() {
     let prompt = Prompt { tokens: vec![5], media: vec![Arc::new(medium)], stretches: vec![0] };
     let request = prompt.request(&other);
     assert_eq!(other.open_request(&request, &prompt.tokens).expect_err("a grid").code, ErrorCode::Internal);
+}
+
+/// So many seconds of a tone, sixteen thousand samples each.
+fn tone(seconds: usize, step: f32) -> Vec<f32> {
+    (0..16_000 * seconds).map(|i| (i as f32 * step).sin() / 2.0).collect()
+}
+
+#[test]
+fn what_follows_sound_is_what_llama_cpp_itself_computes() {
+    for kinds in [
+        (Kind::Micro, Kind::ProjectorUltravox, 64),
+        (Kind::MicroPlaced, Kind::ProjectorUltravox, 64),
+        (Kind::MicroPlaced, Kind::ProjectorQwen2Audio, 64),
+    ] {
+        let family = Family::new(kinds);
+        let mut bench = family.bench();
+        let vocabulary = bench.model.vocabulary_size() as usize;
+        let mut projector = family.projector(&Arc::clone(&bench.model));
+        assert_eq!((projector.sees(), projector.sound_rate()), (false, Some(16_000)));
+        let samples = tone(2, 0.05);
+        let mut prompt = Prompt { tokens: Vec::new(), media: Vec::new(), stretches: Vec::new() };
+        prompt.add_text(300..305);
+        let parts = projector.listen(&samples, 1000, &|| false).expect("it is heard");
+        let rows: Vec<_> =
+            parts.iter().filter(|part| matches!(part, MediumPart::Rows(.., RowPlaces::Line))).collect();
+        assert_eq!(rows.len(), 1);
+        parts.into_iter().for_each(|part| prompt.add(part, 64));
+        prompt.add_text(310..315);
+        assert_eq!(prompt.media[0].rows(), 750);
+        let answer = prompt.answer(&mut bench);
+        let mut helper = Helper::new(&family);
+        helper.text(&(300..305).collect::<Vec<_>>());
+        helper.sound(&samples);
+        helper.text(&(310..315).collect::<Vec<_>>());
+        for taken in &answer {
+            let expected = helper.logprobs(vocabulary);
+            for (token, logprob) in logprobs(taken) {
+                let other = expected[token as usize];
+                assert!((f64::from(logprob) - other).abs() < 2e-3, "{kinds:?}: {logprob} {other}");
+            }
+            helper.text(&[taken.token]);
+        }
+    }
+}
+
+#[test]
+fn sound_becomes_the_same_rows_every_time_and_another_one_others() {
+    let family = Family::new((Kind::Micro, Kind::ProjectorUltravox, 64));
+    let model = family.model.load();
+    let mut projector = family.projector(&model);
+    let first = projector.listen(&tone(1, 0.05), 1000, &|| false).expect("it is heard");
+    assert_eq!(projector.listen(&tone(1, 0.05), 1000, &|| false).expect("again"), first);
+    assert_ne!(projector.listen(&tone(1, 0.2), 1000, &|| false).expect("another"), first);
+    let long = projector.listen(&tone(31, 0.05), 2000, &|| false).expect("two pieces");
+    assert_eq!(long.iter().filter(|part| matches!(part, MediumPart::Rows(..))).count(), 2);
+    let refused = projector.listen(&tone(31, 0.05), 1499, &|| false).expect_err("1500 rows");
+    assert_eq!(refused.code, ErrorCode::ContextExceeded);
+    assert!(
+        projector.listen(&[0.5], 1000, &|| false).is_err() && projector.listen(&[], 1000, &|| false).is_err()
+    );
+    let stopped = projector.listen(&tone(1, 0.3), 1000, &|| true).expect_err("it was stopped");
+    assert_eq!(stopped.code, ErrorCode::Unavailable);
+    let pixels = picture(16, 16);
+    let blind = projector.read(Pixels::new(16, 16, &pixels).expect("an image"), 1000, &|| false);
+    assert_eq!(blind.expect_err("it does not see").code, ErrorCode::EngineFailed);
 }
