@@ -250,6 +250,17 @@ mod tests {
     }
 
     #[test]
+    fn audio_counts_like_images() {
+        let both = r#"[{"role":"user","content":[{"type":"audio"},{"type":"image"}]}]"#;
+        let messages = Messages::from_json(both).expect("two media");
+        assert_eq!(messages.media(), 2);
+        let marked = messages.with_media_as(|number| format!("<{number}>"));
+        assert_eq!(marked[0]["content"][0]["text"], "<0>");
+        let of_system = r#"[{"role":"system","content":[{"type":"audio"}]}]"#;
+        assert!(refusal(of_system).starts_with("messages[0].content[0] is audio, which only"));
+    }
+
+    #[test]
     fn images_are_counted_and_take_the_text_that_stands_for_them() {
         let image = r#"{"type":"image"}"#;
         let json = format!(

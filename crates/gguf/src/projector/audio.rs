@@ -131,3 +131,20 @@ fn check_head(tensors: &mut Tensors<'_>, shape: &Shape) -> Result<u64, Error> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ProjectorKind, Shape};
+
+    #[test]
+    fn llama_cpp_knows_the_rows_of_the_towers_there_are() {
+        for (kind, stack, rows) in [
+            (ProjectorKind::Ultravox, 8, 187),
+            (ProjectorKind::Voxtral, 4, 187),
+            (ProjectorKind::Qwen2Audio, 1, 750),
+        ] {
+            let shape = Shape { kind, width: 1280, feed_forward: 5120, layers: 32, mel_bins: 128, stack };
+            assert_eq!((shape.rows(), shape.rows_computed()), (rows, rows), "{kind:?}");
+        }
+    }
+}
