@@ -14,6 +14,8 @@
 #define MA_NO_RESOURCE_MANAGER
 #define MA_NO_STDIO
 #define MA_NO_THREADING
+// The one name that it does not keep to itself; llama.cpp compiles the same header.
+#define ma_atomic_global_lock rkllmjs_sound_lock
 #include "miniaudio/miniaudio.h"
 
 #include "guarded.h"

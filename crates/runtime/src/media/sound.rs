@@ -133,7 +133,7 @@ mod tests {
         bytes.extend(channels.to_le_bytes());
         bytes.extend(rate.to_le_bytes());
         bytes.extend((rate.wrapping_mul(2 * u32::from(channels))).to_le_bytes());
-        bytes.extend((2 * channels).to_le_bytes());
+        bytes.extend(channels.wrapping_mul(2).to_le_bytes());
         bytes.extend(16_u16.to_le_bytes());
         bytes.extend(b"data");
         bytes.extend((data.len() as u32).to_le_bytes());
