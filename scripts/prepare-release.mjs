@@ -1,7 +1,7 @@
 // Before publishing: node scripts/prepare-release.mjs v1.2.3. Refuses what is not complete, then writes into
 // package.json what only a release knows: its platform packages, and the repository that provenance attests.
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
-import { MODEL_FILES, STANDIN_LIBRARIES } from './build/standin.mjs'
+import { MODEL_FILES, STANDINS } from './build/standin.mjs'
 import { Failure, command, say } from './command.mjs'
 import { inRepository } from './repository.mjs'
 
@@ -21,7 +21,7 @@ function checkPlatform(platform, version) {
   const { version: found } = readJson(`npm/${platform}/package.json`)
   if (found !== version) throw new Failure(`npm/${platform} is ${found}, not ${version}`)
   checkFile(`npm/${platform}/rkllmjs.${platform}.node`)
-  for (const { library } of STANDIN_LIBRARIES) checkFile(`npm/${platform}/standin/${library}`)
+  for (const { library } of STANDINS) checkFile(`npm/${platform}/standin/${library}`)
 }
 
 function checkFile(file) {

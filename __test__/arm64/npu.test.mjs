@@ -8,7 +8,7 @@ import { LIBRARIES } from '../../scripts/arm64/platform.mjs'
 import { run } from '../processes/run.mjs'
 import { ALMOST_THE_SAME, cosine } from './cosine.mjs'
 import { CORTEX_A76, report, runEmulated } from './emulated.mjs'
-import { newestGlibc } from './machine-code.mjs'
+import { dotProducts, newestGlibc } from './machine-code.mjs'
 
 const HERE_MS = 60_000
 
@@ -16,9 +16,10 @@ describe('the files', () => {
   for (const file of LIBRARIES) {
     const name = path.basename(file)
 
-    test(`${name} asks for no newer glibc than Debian 12 has`, async (t) => {
-      const minor = await newestGlibc(file)
-      t.diagnostic(`GLIBC_2.${minor}`)
+    test(`${name} computes with the dot product, on a glibc of Debian 12`, async (t) => {
+      const [found, minor] = [await dotProducts(file), await newestGlibc(file)]
+      t.diagnostic(`${found} sdot instructions, GLIBC_2.${minor}`)
+      assert.ok(found > 0)
       assert.ok(minor <= 36)
     })
 

@@ -1,6 +1,6 @@
 // What `npm run test:arm64` builds and where it puts it.
 import path from 'node:path'
-import { STANDIN_LIBRARIES, standinFolder } from '../build/standin.mjs'
+import { STANDINS, standinFolder } from '../build/standin.mjs'
 import { platformNamed } from '../platforms.mjs'
 
 export const ARM64 = platformNamed('linux-arm64')
@@ -9,4 +9,4 @@ export const ARM64 = platformNamed('linux-arm64')
 export const ADDON = path.join(ARM64.folder, ARM64.node)
 
 /** The stand-ins for the NPU's runtime, where `rkllmjs/standin` looks for them. */
-export const LIBRARIES = STANDIN_LIBRARIES.map(({ library }) => path.join(standinFolder(ARM64), library))
+export const LIBRARIES = STANDINS.map(({ library }) => path.join(standinFolder(ARM64), library))

@@ -1,5 +1,4 @@
-// The stand-in for the NPU's runtime: a library for each of the runtime's interfaces, one that both are thin faces of,
-// and a model.
+// The stand-in for the NPU's runtime: one library for each of the runtime's interfaces, and a model for them.
 import { copyFileSync, mkdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { elapsed, say } from '../command.mjs'
@@ -9,14 +8,11 @@ import { run } from '../run.mjs'
 import { checkAddon } from './addon-check.mjs'
 import { forget, isFresh, remember } from './freshness.mjs'
 
-/** The libraries that stand in for the runtime: the cargo package of each and its file. */
+/** The cargo package of each library and its file. */
 export const STANDINS = [
   { name: 'rkllmjs-rkllm-standin-v12', library: 'librkllmrt_standin_12.so' },
   { name: 'rkllmjs-rkllm-standin-v13', library: 'librkllmrt_standin_13.so' },
 ]
-
-/** Those and what they need beside them. */
-export const STANDIN_LIBRARIES = [...STANDINS, { name: 'rkllmjs-rkllm-standin-abi', library: 'librkllmrt_standin.so' }]
 
 /** What is shipped in the package itself: the same on every platform. */
 export const MODEL_FILES = ['rkllmjs-tiny.rkllm', 'tokenizer.json', 'tokenizer_config.json', 'config.json'].map((name) => `standin/model/${name}`)
@@ -35,7 +31,7 @@ export async function buildStandin() {
   const platform = hostPlatform()
   const env = environment()
   const folder = standinFolder(platform)
-  const libraries = STANDIN_LIBRARIES.map(({ library }) => path.relative(inRepository(), path.join(folder, library)))
+  const libraries = STANDINS.map(({ library }) => path.relative(inRepository(), path.join(folder, library)))
   const outputs = [...libraries, ...MODEL_FILES]
   if (isFresh('standin', { settings: env, sources: SOURCES, outputs })) return
 
@@ -50,11 +46,11 @@ export async function buildStandin() {
 
 /** The libraries for a platform, put into a folder; with code for all levels of CPU, or only for the least. */
 export async function buildStandinLibraries(platform, folder, { flavours = 'all' } = {}) {
-  const packages = STANDIN_LIBRARIES.flatMap(({ name }) => ['--package', name])
-  const features = flavours === 'least' ? ['--features', 'rkllmjs-rkllm-standin-abi/least-flavour'] : []
+  const packages = STANDINS.flatMap(({ name }) => ['--package', name])
+  const features = flavours === 'least' ? STANDINS.flatMap(({ name }) => ['--features', `${name}/least-flavour`]) : []
   await run('cargo', ['build', '--release', ...packages, '--lib', ...features], { env: environment(platform) })
   const startedAt = Date.now()
-  for (const { library } of STANDIN_LIBRARIES) {
+  for (const { library } of STANDINS) {
     const file = path.join(folder, library)
     place(path.join(targetFolder(platform), platform.triple, 'release', library), file)
     await checkAddon(file, startedAt)

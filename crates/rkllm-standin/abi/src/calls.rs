@@ -13,7 +13,7 @@ use crate::{FAILED, OK, guarded, memory};
 /// # Safety
 ///
 /// `adapter` is null or valid, with strings that end in NUL.
-pub(crate) unsafe fn load_lora(handle: rkllm_handle, adapter: *const rkllm12_lora_adapter) -> c_int {
+pub unsafe fn load_lora(handle: rkllm_handle, adapter: *const rkllm12_lora_adapter) -> c_int {
     guarded(|| {
         let runtime = runtime_of(handle)?;
         // SAFETY: the caller's promise.
@@ -32,7 +32,7 @@ pub(crate) unsafe fn load_lora(handle: rkllm_handle, adapter: *const rkllm12_lor
 /// # Safety
 ///
 /// `path` is null or ends in NUL.
-pub(crate) unsafe fn load_prompt_cache(handle: rkllm_handle, path: *const c_char) -> c_int {
+pub unsafe fn load_prompt_cache(handle: rkllm_handle, path: *const c_char) -> c_int {
     guarded(|| {
         let runtime = runtime_of(handle)?;
         // SAFETY: the caller's promise.
@@ -43,7 +43,7 @@ pub(crate) unsafe fn load_prompt_cache(handle: rkllm_handle, path: *const c_char
 }
 
 /// `rkllm_release_prompt_cache`.
-pub(crate) fn release_prompt_cache(handle: rkllm_handle) -> c_int {
+pub fn release_prompt_cache(handle: rkllm_handle) -> c_int {
     guarded(|| {
         runtime_of(handle)?.release_prompt_cache().ok()?;
         Some(OK)
@@ -51,12 +51,12 @@ pub(crate) fn release_prompt_cache(handle: rkllm_handle) -> c_int {
 }
 
 /// `rkllm_destroy`.
-pub(crate) fn destroy(handle: rkllm_handle) -> c_int {
+pub fn destroy(handle: rkllm_handle) -> c_int {
     guarded(|| handle::destroy(handle))
 }
 
 /// `rkllm_abort`.
-pub(crate) fn abort(handle: rkllm_handle) -> c_int {
+pub fn abort(handle: rkllm_handle) -> c_int {
     guarded(|| {
         runtime_of(handle)?.abort();
         Some(OK)
@@ -64,7 +64,7 @@ pub(crate) fn abort(handle: rkllm_handle) -> c_int {
 }
 
 /// `rkllm_is_running`: each family says yes and no with its own numbers.
-pub(crate) fn is_running(handle: rkllm_handle, yes: c_int, no: c_int) -> c_int {
+pub fn is_running(handle: rkllm_handle, yes: c_int, no: c_int) -> c_int {
     guarded(|| Some(if runtime_of(handle)?.is_running() { yes } else { no }))
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn is_running(handle: rkllm_handle, yes: c_int, no: c_int) -> c_int {
 /// # Safety
 ///
 /// The positions are null, or have an entry for each input of the batch.
-pub(crate) unsafe fn clear_kv_cache(
+pub unsafe fn clear_kv_cache(
     handle: rkllm_handle,
     keep_system_prompt: c_int,
     start: *const c_int,
@@ -104,7 +104,7 @@ pub(crate) unsafe fn clear_kv_cache(
 /// # Safety
 ///
 /// `sizes` is null or has an entry for each input of the batch.
-pub(crate) unsafe fn get_kv_cache_size(handle: rkllm_handle, sizes: *mut c_int) -> c_int {
+pub unsafe fn get_kv_cache_size(handle: rkllm_handle, sizes: *mut c_int) -> c_int {
     guarded(|| {
         let runtime = runtime_of(handle)?;
         if sizes.is_null() {
@@ -125,7 +125,7 @@ pub(crate) unsafe fn get_kv_cache_size(handle: rkllm_handle, sizes: *mut c_int) 
 /// # Safety
 ///
 /// The texts are null or end in NUL.
-pub(crate) unsafe fn set_chat_template(
+pub unsafe fn set_chat_template(
     handle: rkllm_handle,
     system: *const c_char,
     prefix: *const c_char,
@@ -149,7 +149,7 @@ pub(crate) unsafe fn set_chat_template(
 /// # Safety
 ///
 /// The texts are null or end in NUL.
-pub(crate) unsafe fn set_function_tools(
+pub unsafe fn set_function_tools(
     handle: rkllm_handle,
     system: *const c_char,
     tools: *const c_char,
@@ -169,6 +169,6 @@ pub(crate) unsafe fn set_function_tools(
 }
 
 /// `rkllm_set_cross_attn_params`: no model of the stand-in has cross attention.
-pub(crate) fn set_cross_attn_params(_: rkllm_handle, _: *const rkllm12_cross_attn_param) -> c_int {
+pub fn set_cross_attn_params(_: rkllm_handle, _: *const rkllm12_cross_attn_param) -> c_int {
     FAILED
 }

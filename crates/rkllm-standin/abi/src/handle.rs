@@ -29,7 +29,7 @@ fn handles() -> std::sync::MutexGuard<'static, BTreeMap<usize, Arc<Handle>>> {
 /// # Safety
 ///
 /// `handle` points to a writable handle.
-pub(crate) unsafe fn init(handle: *mut rkllm_handle, config: Config, receiver: Receiver) -> Option<c_int> {
+pub unsafe fn init(handle: *mut rkllm_handle, config: Config, receiver: Receiver) -> Option<c_int> {
     // Spaced like addresses, and odd, so that following one would fault.
     static NEXT: AtomicUsize = AtomicUsize::new(1);
     let runtime = Arc::new(Runtime::init(config, Traps::from_environment()).ok()?);
@@ -53,7 +53,7 @@ pub(crate) fn find(handle: rkllm_handle) -> Option<Arc<Handle>> {
 }
 
 /// The model of a handle; none if it is null.
-pub(crate) fn runtime_of(handle: rkllm_handle) -> Option<Arc<Runtime>> {
+pub fn runtime_of(handle: rkllm_handle) -> Option<Arc<Runtime>> {
     find(handle).map(|handle| Arc::clone(&handle.runtime))
 }
 

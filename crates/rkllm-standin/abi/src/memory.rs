@@ -10,7 +10,7 @@ const COUNT_MAX: usize = 1 << 28;
 /// # Safety
 ///
 /// `text` is null or ends in NUL.
-pub(crate) unsafe fn text(text: *const c_char) -> Option<String> {
+pub unsafe fn text(text: *const c_char) -> Option<String> {
     if text.is_null() {
         return None;
     }
@@ -24,7 +24,7 @@ pub(crate) unsafe fn text(text: *const c_char) -> Option<String> {
 /// # Safety
 ///
 /// `text` is null or ends in NUL.
-pub(crate) unsafe fn text_or_empty(text: *const c_char) -> Option<String> {
+pub unsafe fn text_or_empty(text: *const c_char) -> Option<String> {
     if text.is_null() {
         return Some(String::new());
     }
@@ -37,7 +37,7 @@ pub(crate) unsafe fn text_or_empty(text: *const c_char) -> Option<String> {
 /// # Safety
 ///
 /// `numbers` is null or points to `count` floats.
-pub(crate) unsafe fn floats(numbers: *const f32, count: usize) -> Option<Vec<f32>> {
+pub unsafe fn floats(numbers: *const f32, count: usize) -> Option<Vec<f32>> {
     // SAFETY: the caller's promise.
     unsafe { copied(numbers, count) }
 }
@@ -47,7 +47,7 @@ pub(crate) unsafe fn floats(numbers: *const f32, count: usize) -> Option<Vec<f32
 /// # Safety
 ///
 /// `numbers` is null or points to `count` integers.
-pub(crate) unsafe fn integers(numbers: *const i32, count: usize) -> Option<Vec<i32>> {
+pub unsafe fn integers(numbers: *const i32, count: usize) -> Option<Vec<i32>> {
     // SAFETY: the caller's promise.
     unsafe { copied(numbers, count) }
 }

@@ -20,7 +20,7 @@ type ResultFunction = unsafe extern "C" fn(
 
 /// The caller's function for results.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Receiver {
+pub struct Receiver {
     function: ResultFunction,
     userdata: *mut c_void,
     family: Family,
@@ -33,11 +33,7 @@ unsafe impl Sync for Receiver {}
 
 impl Receiver {
     /// A receiver; none without a function.
-    pub(crate) fn new(
-        family: Family,
-        function: rkllm12_result_callback,
-        userdata: *mut c_void,
-    ) -> Option<Self> {
+    pub fn new(family: Family, function: rkllm12_result_callback, userdata: *mut c_void) -> Option<Self> {
         Some(Self { function: function?, userdata, family })
     }
 

@@ -15,7 +15,7 @@ use crate::results::Lifetime;
 use crate::{OK, Receiver, memory};
 
 /// Runs the model on the calling thread.
-pub(crate) fn run(
+pub fn run(
     handle: rkllm_handle,
     inputs: &[RunInput],
     params: &RunParams,
@@ -31,7 +31,7 @@ pub(crate) fn run(
 }
 
 /// Runs the model on a thread of its own, for a handle that was made for it.
-pub(crate) fn run_async(
+pub fn run_async(
     handle: rkllm_handle,
     inputs: Vec<RunInput>,
     params: RunParams,
@@ -65,7 +65,7 @@ fn lifetime(handle: &Arc<Handle>) -> Lifetime {
 /// # Safety
 ///
 /// `role` is null or ends in NUL.
-pub(crate) unsafe fn role(role: *const c_char) -> Option<Role> {
+pub unsafe fn role(role: *const c_char) -> Option<Role> {
     if role.is_null() {
         return Some(Role::User);
     }
@@ -75,7 +75,7 @@ pub(crate) unsafe fn role(role: *const c_char) -> Option<Role> {
 }
 
 /// The mode of that number.
-pub(crate) fn mode(mode: rkllm_infer_mode) -> Option<Mode> {
+pub fn mode(mode: rkllm_infer_mode) -> Option<Mode> {
     match mode {
         RKLLM_INFER_GENERATE => Some(Mode::Generate),
         RKLLM_INFER_GET_LAST_HIDDEN_LAYER => Some(Mode::LastHiddenLayer),
@@ -89,7 +89,7 @@ pub(crate) fn mode(mode: rkllm_infer_mode) -> Option<Mode> {
 /// # Safety
 ///
 /// It points to as many tokens as it says.
-pub(crate) unsafe fn tokens(input: &rkllm12_token_input) -> Option<Input> {
+pub unsafe fn tokens(input: &rkllm12_token_input) -> Option<Input> {
     // SAFETY: the caller's promise.
     unsafe { memory::integers(input.input_ids, input.n_tokens) }.map(Input::Tokens)
 }
@@ -99,7 +99,7 @@ pub(crate) unsafe fn tokens(input: &rkllm12_token_input) -> Option<Input> {
 /// # Safety
 ///
 /// It points to as many rows as it says.
-pub(crate) unsafe fn embeddings(input: &rkllm12_embed_input, size: usize) -> Option<Input> {
+pub unsafe fn embeddings(input: &rkllm12_embed_input, size: usize) -> Option<Input> {
     let count = input.n_tokens.checked_mul(size)?;
     // SAFETY: the caller's promise.
     unsafe { memory::floats(input.embed, count) }.map(Input::Embeddings)
@@ -110,7 +110,7 @@ pub(crate) unsafe fn embeddings(input: &rkllm12_embed_input, size: usize) -> Opt
 /// # Safety
 ///
 /// `params` is null or valid, with a name that ends in NUL.
-pub(crate) unsafe fn adapter_name(params: *const rkllm12_lora_param) -> Option<Option<String>> {
+pub unsafe fn adapter_name(params: *const rkllm12_lora_param) -> Option<Option<String>> {
     // SAFETY: the caller's promise.
     let Some(params) = (unsafe { params.as_ref() }) else { return Some(None) };
     // SAFETY: the caller's promise.
@@ -122,9 +122,7 @@ pub(crate) unsafe fn adapter_name(params: *const rkllm12_lora_param) -> Option<O
 /// # Safety
 ///
 /// `params` is null or valid, with a path that is null or ends in NUL.
-pub(crate) unsafe fn prompt_cache(
-    params: *const rkllm12_prompt_cache_param,
-) -> Option<Option<PromptCacheRequest>> {
+pub unsafe fn prompt_cache(params: *const rkllm12_prompt_cache_param) -> Option<Option<PromptCacheRequest>> {
     // SAFETY: the caller's promise.
     let Some(params) = (unsafe { params.as_ref() }) else { return Some(None) };
     if params.save_prompt_cache == 0 {

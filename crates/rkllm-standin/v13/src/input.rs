@@ -3,6 +3,7 @@
 use std::ffi::c_char;
 
 use rkllmjs_rkllm_standin::{Input, Media, RunInput, RunParams, SamplingConfig};
+use rkllmjs_rkllm_standin_abi as abi;
 use rkllmjs_rkllm_sys::{
     RKLLM_INPUT_EMBED, RKLLM_INPUT_MULTIMODAL, RKLLM_INPUT_PROMPT, RKLLM_INPUT_TOKEN, rkllm_handle,
     rkllm13_infer_param, rkllm13_input, rkllm13_multimodal_input, rkllm13_sampling_param,
@@ -18,7 +19,7 @@ pub(crate) unsafe fn read(
     input: *const rkllm13_input,
     param: *const rkllm13_infer_param,
 ) -> Option<(Vec<RunInput>, RunParams)> {
-    let runtime = crate::runtime_of(handle)?;
+    let runtime = abi::runtime_of(handle)?;
     // SAFETY: the caller's promise.
     let param = unsafe { param.as_ref() }?;
     if input.is_null() {
@@ -40,11 +41,11 @@ pub(crate) unsafe fn read(
 /// The pointers of `param` are null or valid.
 unsafe fn run_params(param: &rkllm13_infer_param) -> Option<RunParams> {
     Some(RunParams {
-        mode: crate::mode(param.mode)?,
+        mode: abi::mode(param.mode)?,
         // SAFETY: the caller's promise.
-        adapter: unsafe { crate::adapter_name(param.lora_params) }?,
+        adapter: unsafe { abi::adapter_name(param.lora_params) }?,
         // SAFETY: the caller's promise.
-        save_prompt_cache: unsafe { crate::prompt_cache(param.prompt_cache_params) }?,
+        save_prompt_cache: unsafe { abi::prompt_cache(param.prompt_cache_params) }?,
         // SAFETY: the caller's promise.
         sampling: unsafe { param.sampling_params.as_ref() }.map(sampling),
         keep_history: param.keep_history != 0,
@@ -57,26 +58,26 @@ unsafe fn run_params(param: &rkllm13_infer_param) -> Option<RunParams> {
 /// The pointers of `input` are null or valid, with as many entries as it says.
 unsafe fn run_input(input: &rkllm13_input, size: usize) -> Option<RunInput> {
     // SAFETY: the caller's promise.
-    let role = unsafe { crate::role(input.role) }?;
+    let role = unsafe { abi::role(input.role) }?;
     let value = &input.value;
     let read = match input.input_type {
         RKLLM_INPUT_PROMPT => {
             // SAFETY: the type says which member is meant.
             let prompt = unsafe { value.prompt_input };
             // SAFETY: the caller's promise.
-            Input::Prompt(unsafe { crate::text(prompt) }?)
+            Input::Prompt(unsafe { abi::text(prompt) }?)
         }
         RKLLM_INPUT_TOKEN => {
             // SAFETY: the type says which member is meant.
             let tokens = unsafe { &value.token_input };
             // SAFETY: the caller's promise.
-            unsafe { crate::tokens(tokens) }?
+            unsafe { abi::tokens(tokens) }?
         }
         RKLLM_INPUT_EMBED => {
             // SAFETY: the type says which member is meant.
             let rows = unsafe { &value.embed_input };
             // SAFETY: the caller's promise.
-            unsafe { crate::embeddings(rows, size) }?
+            unsafe { abi::embeddings(rows, size) }?
         }
         RKLLM_INPUT_MULTIMODAL => {
             // SAFETY: the type says which member is meant.
@@ -125,13 +126,13 @@ impl Encoded {
         }
         let numbers = self.count.checked_mul(self.rows_each)?.checked_mul(size)?;
         // SAFETY: the caller's promise.
-        let vectors = unsafe { crate::floats(self.rows, numbers) }?;
+        let vectors = unsafe { abi::floats(self.rows, numbers) }?;
         // SAFETY: the caller's promise.
-        let start = unsafe { crate::text_or_empty(self.start) }?;
+        let start = unsafe { abi::text_or_empty(self.start) }?;
         // SAFETY: the caller's promise.
-        let end = unsafe { crate::text_or_empty(self.end) }?;
+        let end = unsafe { abi::text_or_empty(self.end) }?;
         // SAFETY: the caller's promise.
-        let content = unsafe { crate::text_or_empty(self.content) }?;
+        let content = unsafe { abi::text_or_empty(self.content) }?;
         let Self { tag, count, rows_each: rows, size, .. } = *self;
         Some(Some(Media { tag, count, rows, vectors, start, end, content, size }))
     }
@@ -142,7 +143,7 @@ impl Encoded {
 /// As [`run_input`].
 unsafe fn multimodal(input: &rkllm13_multimodal_input, size: usize) -> Option<Input> {
     // SAFETY: the caller's promise.
-    let prompt = unsafe { crate::text(input.prompt) }?;
+    let prompt = unsafe { abi::text(input.prompt) }?;
     let (image, video, audio) = (&input.image, &input.video, &input.audio);
     let all = [
         Encoded {

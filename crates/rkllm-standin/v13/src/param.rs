@@ -1,6 +1,7 @@
 //! The settings of a model.
 
 use rkllmjs_rkllm_standin::{Config, Cpus, Family, SamplingConfig};
+use rkllmjs_rkllm_standin_abi as abi;
 use rkllmjs_rkllm_sys::rkllm13_param;
 
 /// The settings at `param`; none if there is no path.
@@ -10,7 +11,7 @@ use rkllmjs_rkllm_sys::rkllm13_param;
 /// The path is null or ends in NUL.
 pub(crate) unsafe fn config(param: &rkllm13_param) -> Option<Config> {
     // SAFETY: the caller's promise.
-    let path = unsafe { crate::text(param.model_path) }?;
+    let path = unsafe { abi::text(param.model_path) }?;
     let extend = &param.extend_param;
     Some(Config {
         family: Family::V13,

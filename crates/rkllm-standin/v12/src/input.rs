@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use rkllmjs_rkllm_standin::{Input, Media, RunInput, RunParams};
+use rkllmjs_rkllm_standin_abi as abi;
 use rkllmjs_rkllm_sys::{
     RKLLM_INPUT_EMBED, RKLLM_INPUT_MULTIMODAL, RKLLM_INPUT_PROMPT, RKLLM_INPUT_TOKEN, rkllm_handle,
     rkllm12_infer_param, rkllm12_input, rkllm12_multimodal_input, rkllm12_param,
@@ -27,11 +28,11 @@ impl Tags {
     /// They are null or end in NUL.
     pub(crate) unsafe fn of(param: &rkllm12_param) -> Option<Self> {
         // SAFETY: the caller's promise.
-        let start = unsafe { crate::text_or_empty(param.img_start) }?;
+        let start = unsafe { abi::text_or_empty(param.img_start) }?;
         // SAFETY: the caller's promise.
-        let end = unsafe { crate::text_or_empty(param.img_end) }?;
+        let end = unsafe { abi::text_or_empty(param.img_end) }?;
         // SAFETY: the caller's promise.
-        let content = unsafe { crate::text_or_empty(param.img_content) }?;
+        let content = unsafe { abi::text_or_empty(param.img_content) }?;
         Some(Self { start, end, content })
     }
 
@@ -60,7 +61,7 @@ pub(crate) unsafe fn read(
     input: *const rkllm12_input,
     param: *const rkllm12_infer_param,
 ) -> Option<(Vec<RunInput>, RunParams)> {
-    let runtime = crate::runtime_of(handle)?;
+    let runtime = abi::runtime_of(handle)?;
     // SAFETY: the caller's promise.
     let param = unsafe { param.as_ref() }?;
     if input.is_null() {
@@ -83,11 +84,11 @@ pub(crate) unsafe fn read(
 /// The pointers of `param` are null or valid.
 unsafe fn run_params(param: &rkllm12_infer_param) -> Option<RunParams> {
     Some(RunParams {
-        mode: crate::mode(param.mode)?,
+        mode: abi::mode(param.mode)?,
         // SAFETY: the caller's promise.
-        adapter: unsafe { crate::adapter_name(param.lora_params) }?,
+        adapter: unsafe { abi::adapter_name(param.lora_params) }?,
         // SAFETY: the caller's promise.
-        save_prompt_cache: unsafe { crate::prompt_cache(param.prompt_cache_params) }?,
+        save_prompt_cache: unsafe { abi::prompt_cache(param.prompt_cache_params) }?,
         sampling: None,
         keep_history: param.keep_history != 0,
         max_new_tokens: 0,
@@ -99,26 +100,26 @@ unsafe fn run_params(param: &rkllm12_infer_param) -> Option<RunParams> {
 /// The pointers of `input` are null or valid, with as many entries as it says.
 unsafe fn run_input(input: &rkllm12_input, size: usize, tags: &Tags) -> Option<RunInput> {
     // SAFETY: the caller's promise.
-    let role = unsafe { crate::role(input.role) }?;
+    let role = unsafe { abi::role(input.role) }?;
     let value = &input.value;
     let read = match input.input_type {
         RKLLM_INPUT_PROMPT => {
             // SAFETY: the type says which member is meant.
             let prompt = unsafe { value.prompt_input };
             // SAFETY: the caller's promise.
-            Input::Prompt(unsafe { crate::text(prompt) }?)
+            Input::Prompt(unsafe { abi::text(prompt) }?)
         }
         RKLLM_INPUT_TOKEN => {
             // SAFETY: the type says which member is meant.
             let tokens = unsafe { &value.token_input };
             // SAFETY: the caller's promise.
-            unsafe { crate::tokens(tokens) }?
+            unsafe { abi::tokens(tokens) }?
         }
         RKLLM_INPUT_EMBED => {
             // SAFETY: the type says which member is meant.
             let rows = unsafe { &value.embed_input };
             // SAFETY: the caller's promise.
-            unsafe { crate::embeddings(rows, size) }?
+            unsafe { abi::embeddings(rows, size) }?
         }
         RKLLM_INPUT_MULTIMODAL => {
             // SAFETY: the type says which member is meant.
@@ -136,10 +137,10 @@ unsafe fn run_input(input: &rkllm12_input, size: usize, tags: &Tags) -> Option<R
 /// As [`run_input`].
 unsafe fn multimodal(input: &rkllm12_multimodal_input, size: usize, tags: &Tags) -> Option<Input> {
     // SAFETY: the caller's promise.
-    let prompt = unsafe { crate::text(input.prompt) }?;
+    let prompt = unsafe { abi::text(input.prompt) }?;
     let count = input.n_image.checked_mul(input.n_image_tokens)?.checked_mul(size)?;
     // SAFETY: the caller's promise.
-    let vectors = unsafe { crate::floats(input.image_embed, count) }?;
+    let vectors = unsafe { abi::floats(input.image_embed, count) }?;
     let media = vec![Media {
         tag: "<image>",
         count: input.n_image,

@@ -17,8 +17,8 @@ const GARBAGE: u8 = 0xA5;
 ///
 /// `param` is where a caller that declares a struct for the result wants it.
 #[cfg(target_arch = "x86_64")]
-#[unsafe(export_name = "standin13_rkllm_createDefaultParam")]
-pub unsafe extern "C" fn rkllm_create_default_param(param: *mut rkllm13_param) -> *mut rkllm13_param {
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rkllm_createDefaultParam(param: *mut rkllm13_param) -> *mut rkllm13_param {
     // The address comes as the first argument and goes back as the result, as for any large struct.
     // SAFETY: the caller's promise: its memory for a struct of this type.
     unsafe { write_defaults(param) };
@@ -31,9 +31,9 @@ pub unsafe extern "C" fn rkllm_create_default_param(param: *mut rkllm13_param) -
 ///
 /// The caller declares a struct for the result.
 #[cfg(target_arch = "aarch64")]
-#[unsafe(export_name = "standin13_rkllm_createDefaultParam")]
+#[unsafe(no_mangle)]
 #[unsafe(naked)]
-pub unsafe extern "C" fn rkllm_create_default_param() {
+pub unsafe extern "C" fn rkllm_createDefaultParam() {
     std::arch::naked_asm!("mov x0, x8", "b {write}", write = sym write_defaults)
 }
 
