@@ -7,7 +7,8 @@ import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { loadModel } from 'rkllmjs'
-import { isError, user } from './support/expect.mjs'
+import { isError } from './support/expect.mjs'
+import { GREEDY, WITH_LOGPROBS, ask, asking, assertSame } from './support/media.mjs'
 import { plain } from './support/png.mjs'
 import { flac, silentMp3, wav, wavOf } from './support/sound.mjs'
 import { syntheticModel } from './support/synthetic.mjs'
@@ -25,31 +26,11 @@ const file = (name, bytes) => {
 const ROWS = 750
 
 const open = (options) => loadModel(syntheticModel('micro'), { threads: 1, contextSize: 2048, mmproj: syntheticModel('projector-ultravox'), ...options })
-const text = (string) => ({ type: 'text', text: string })
 const audio = (source) => ({ type: 'audio', audio: source })
-const asking = (...parts) => [user(parts.map((part) => (typeof part === 'string' ? text(part) : part)))]
-const GREEDY = { temperature: 0, maxTokens: 8 }
-const WITH_LOGPROBS = { ...GREEDY, logprobs: true, topLogprobs: 2 }
 const FRESH = { ...WITH_LOGPROBS, cachePrompt: false }
 
 const TONE = wav(1)
 const NOISE = wav(1.5, { sample: (i) => ((i * 7919) % 200) / 100 - 1 })
-
-async function ask(model, messages, options = WITH_LOGPROBS) {
-  const { text: said, usage, choices } = await model.chat(messages, options)
-  return { said, usage, logprobs: choices[0].logprobs }
-}
-
-/** Equal, but for what comes after a tie that is too near to call. */
-function assertSame(found, expected, what) {
-  for (const [i, token] of expected.logprobs.entries()) {
-    const other = found.logprobs[i]
-    const isTie = token.top[0].logprob - token.top[1].logprob < 0.05
-    if (isTie && other.token !== token.token) return
-    assert.equal(other.token, token.token, what)
-    assert.ok(Math.abs(other.logprob - token.logprob) < 0.05, `${what}: ${other.logprob} and ${token.logprob}`)
-  }
-}
 
 describe('a model with a projector for sound', () => {
   let model

@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { bundledModelPath, loadModel } from 'rkllmjs'
 import { isError, user } from './support/expect.mjs'
+import { GREEDY, WITH_LOGPROBS, ask, asking, assertSame } from './support/media.mjs'
 import { openTiny } from './support/models.mjs'
 import { plain, png, promised } from './support/png.mjs'
 import { syntheticModel } from './support/synthetic.mjs'
@@ -31,28 +32,7 @@ const RED = plain(255, 0, 0)
 const BLUE = plain(0, 0, 255)
 const STRIPES = png(64, 48, (x, y) => (x % 8 < 4 ? [255, 255, 255] : [0, y * 5, 0]))
 
-const text = (string) => ({ type: 'text', text: string })
 const image = (source) => ({ type: 'image', image: source })
-const asking = (...parts) => [user(parts.map((part) => (typeof part === 'string' ? text(part) : part)))]
-const GREEDY = { temperature: 0, maxTokens: 8 }
-const WITH_LOGPROBS = { ...GREEDY, logprobs: true, topLogprobs: 2 }
-
-/** What `chat` says: its text, its usage, and of each token how likely it and the next best were. */
-async function ask(model, messages, options = WITH_LOGPROBS) {
-  const { text: said, usage, choices } = await model.chat(messages, options)
-  return { said, usage, logprobs: choices[0].logprobs }
-}
-
-/** Equal, but for what comes after a tie that is too near to call. */
-function assertSame(found, expected, what) {
-  for (const [i, token] of expected.logprobs.entries()) {
-    const other = found.logprobs[i]
-    const isTie = token.top[0].logprob - token.top[1].logprob < 0.05
-    if (isTie && other.token !== token.token) return
-    assert.equal(other.token, token.token, what)
-    assert.ok(Math.abs(other.logprob - token.logprob) < 0.05, `${what}: ${other.logprob} and ${token.logprob}`)
-  }
-}
 
 describe('a model with a projector', () => {
   let model
